@@ -1,0 +1,3 @@
+//! The `manifest` program.
+
+fn main() {}
