@@ -7,10 +7,29 @@
 //!
 //! This crate opens no files and no sockets, reads no clock, holds no keys and prints nothing.
 
+mod descriptor;
 mod digest;
+mod document;
+mod format;
+mod image;
+mod interop;
+mod json;
+mod list;
 mod media_type;
 mod platform;
 mod reference;
 
+pub use descriptor::{Annotations, Descriptor, DescriptorError, MAX_SIZE};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use document::{DecodeError, Document, MAX_MANIFEST_SIZE};
+pub use format::{EncodeError, Encoded, Format, UnknownFormat};
+pub use image::{ImageManifest, MAX_CONFIG_SIZE};
+pub use interop::InteropError;
+pub use json::{Extra, JsonError, MAX_DEPTH};
+pub use list::{
+    ATTESTATION_TYPE_ANNOTATION, ATTESTED_ANNOTATION, Added, Annotate, AnnotateList, EditError, List,
+    OnConflict, Slot, ZSTD_ANNOTATION,
+};
 pub use media_type::{Kind, MediaType};
+pub use platform::{Match, Platform, PlatformError, PlatformKey};
+pub use reference::{ListName, Reference, ReferenceError, Repository, Tag, TagError};

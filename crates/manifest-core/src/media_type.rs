@@ -71,6 +71,11 @@ impl MediaType {
         *self == Self::OCI_CONFIG || *self == Self::DOCKER_CONFIG
     }
 
+    /// Whether this is one of OCI's own types.
+    pub fn is_oci(&self) -> bool {
+        self.0.starts_with("application/vnd.oci.")
+    }
+
     /// Whether this is one of Docker's own types.
     pub fn is_docker(&self) -> bool {
         self.0.starts_with("application/vnd.docker.")
