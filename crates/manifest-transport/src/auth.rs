@@ -1,0 +1,19 @@
+//! Logins: what a server asks for, where its login lies, and who may receive it.
+//!
+//! Nothing here opens a connection, reads the environment or prints. The token exchange is built on top.
+
+pub mod challenge;
+mod config;
+mod file;
+mod helper;
+mod login;
+mod place;
+pub mod realm;
+
+pub use challenge::Challenge;
+pub use config::{CredentialError, CredentialSearch};
+pub use file::JsonFault;
+pub use helper::HelperError;
+pub use login::{Found, Login};
+pub use place::Environment;
+pub use realm::{Realm, RealmDoubt};
