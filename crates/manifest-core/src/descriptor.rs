@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::{Extra, read_members};
+use crate::json::{self, Extra, read_members};
 use crate::{Digest, DigestError, MediaType, Platform};
 
 /// Annotations: keys and values are any text, sorted by key.
@@ -64,13 +64,16 @@ impl Descriptor {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescriptorError {
-    /// A member that every descriptor has is missing.
+    /// A member has a value of the wrong type; the text names it.
+    #[error("{0}")]
+    Shape(String),
+    /// A member that every descriptor has is missing or empty.
     #[error("it has no {0:?}")]
     Missing(&'static str),
     /// The digest is not one.
     #[error(transparent)]
     Digest(#[from] DigestError),
-    /// The size is negative, fractional or larger than a signed 64-bit number.
+    /// The size is negative, fractional, larger than a signed 64-bit number, or not a number; as it was written.
     #[error("its size is {0}; sizes are whole numbers from 0 to {MAX_SIZE}")]
     Size(String),
     /// A platform feature list is not a list of strings.
@@ -80,10 +83,10 @@ pub enum DescriptorError {
 
 /// A descriptor as it stands in JSON; nothing in it is checked yet.
 #[derive(Default)]
-pub(crate) struct RawDescriptor<'de> {
+struct RawDescriptor<'de> {
     media_type: Option<String>,
     digest: Option<String>,
-    size: Option<Size>,
+    size: Option<&'de RawValue>,
     urls: Option<Vec<String>>,
     annotations: Option<Annotations>,
     data: Option<String>,
@@ -99,24 +102,34 @@ pub(crate) enum Features {
     Unknown,
 }
 
+impl Descriptor {
+    /// Reads a descriptor out of a document that is known to be valid JSON.
+    pub(crate) fn read(json: &RawValue, features: Features) -> Result<Self, DescriptorError> {
+        let raw: RawDescriptor<'_> = serde_json::from_str(json.get())
+            .map_err(|error| DescriptorError::Shape(json::complaint(&error)))?;
+        raw.check(features)
+    }
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
 impl RawDescriptor<'_> {
-    pub(crate) fn check(self, features: Features) -> Result<Descriptor, DescriptorError> {
-        let media_type = self.media_type.ok_or(DescriptorError::Missing("mediaType"))?;
+    fn check(self, features: Features) -> Result<Descriptor, DescriptorError> {
+        let media_type = filled(self.media_type).ok_or(DescriptorError::Missing("mediaType"))?;
         let digest = self.digest.ok_or(DescriptorError::Missing("digest"))?.parse()?;
-        let size = match self.size.ok_or(DescriptorError::Missing("size"))? {
-            Size::Valid(size) if size <= MAX_SIZE => size,
-            Size::Valid(size) => return Err(DescriptorError::Size(size.to_string())),
-            Size::Invalid(text) => return Err(DescriptorError::Size(text)),
-        };
+        let size = self.size.ok_or(DescriptorError::Missing("size"))?.get();
+        let bytes = size.parse().ok().filter(|bytes| *bytes <= MAX_SIZE);
         Ok(Descriptor {
             media_type: media_type.into(),
             digest,
-            size,
+            size: bytes.ok_or_else(|| DescriptorError::Size(json::brief(size)))?,
             urls: self.urls.unwrap_or_default(),
             annotations: self.annotations.unwrap_or_default(),
-            data: self.data,
+            data: filled(self.data),
             platform: self.platform.map(|platform| platform.check(features)).transpose()?,
-            artifact_type: self.artifact_type.filter(|text| !text.is_empty()).map(MediaType::from),
+            artifact_type: filled(self.artifact_type).map(MediaType::from),
             extra: self.extra,
         })
     }
@@ -172,7 +185,6 @@ impl RawPlatform<'_> {
                 .unwrap_or_default(),
             None => Vec::new(),
         };
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Platform {
             architecture: self.architecture.unwrap_or_default(),
             os: self.os.unwrap_or_default(),
@@ -207,33 +219,5 @@ impl<'de> Deserialize<'de> for RawPlatform<'de> {
             }
         }
         deserializer.deserialize_map(Members)
-    }
-}
-
-/// A size, which may be a number that is none.
-enum Size {
-    Valid(u64),
-    Invalid(String),
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Size;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size in bytes")
-            }
-            fn visit_u64<E: de::Error>(self, size: u64) -> Result<Size, E> {
-                Ok(Size::Valid(size))
-            }
-            fn visit_i64<E: de::Error>(self, size: i64) -> Result<Size, E> {
-                Ok(u64::try_from(size).map_or_else(|_| Size::Invalid(size.to_string()), Size::Valid))
-            }
-            fn visit_f64<E: de::Error>(self, size: f64) -> Result<Size, E> {
-                Ok(Size::Invalid(size.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Number)
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::descriptor::{Annotations, Descriptor, DescriptorError, Features, RawDescriptor};
+use crate::descriptor::{Annotations, Descriptor, DescriptorError, Features};
 use crate::json::{self, Extra, JsonError, read_members};
 use crate::{Format, ImageManifest, List, MediaType};
 
@@ -34,7 +35,7 @@ pub enum DecodeError {
     /// Not JSON, or JSON with duplicate keys or too much depth.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// A known member has a value of the wrong type; the text names it with line and column.
+    /// A known member has a value of the wrong type; the text names it.
     #[error("not a manifest: {0}")]
     Shape(String),
     /// The schema version is missing or not 2.
@@ -160,15 +161,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
 /// A manifest of any kind as it stands in JSON; only the JSON is checked yet.
 #[derive(Default)]
 struct RawDocument<'de> {
-    schema_version: Option<serde_json::Number>,
+    schema_version: Option<&'de RawValue>,
     media_type: Option<String>,
     artifact_type: Option<String>,
-    manifests: Member<Vec<RawDescriptor<'de>>>,
-    config: Member<RawDescriptor<'de>>,
-    layers: Member<Vec<RawDescriptor<'de>>>,
+    manifests: Member<Vec<&'de RawValue>>,
+    config: Member<&'de RawValue>,
+    layers: Member<Vec<&'de RawValue>>,
     fs_layers: Member<IgnoredAny>,
     history: Member<IgnoredAny>,
-    subject: Option<RawDescriptor<'de>>,
+    subject: Option<&'de RawValue>,
     annotations: Option<Annotations>,
     extra: Extra,
 }
@@ -179,27 +180,30 @@ impl<'de> RawDocument<'de> {
             return Err(DecodeError::TooLarge(bytes.len()));
         }
         json::check(bytes)?;
-        serde_json::from_slice(bytes).map_err(|error| DecodeError::Shape(error.to_string()))
+        serde_json::from_slice(bytes).map_err(|error| DecodeError::Shape(json::complaint(&error)))
     }
 
     fn media_type(&self, announced: Option<&MediaType>) -> Result<MediaType, DecodeError> {
         let own = self.media_type.as_deref().filter(|text| !text.is_empty()).map(MediaType::from);
-        match (own, announced) {
-            (Some(document), Some(announced)) if document != *announced => {
-                Err(DecodeError::TypeMismatch { document, announced: announced.clone() })
+        match (own, announced.map(without_parameters)) {
+            (Some(document), Some(announced)) if document != announced => {
+                Err(DecodeError::TypeMismatch { document, announced })
             }
-            (Some(document), _) => Ok(document),
-            (None, Some(announced)) => Ok(announced.clone()),
+            (Some(media_type), _) | (None, Some(media_type)) => Ok(media_type),
             (None, None) if !self.manifests.is_absent() => Ok(MediaType::OCI_INDEX),
             (None, None) if !self.config.is_absent() => Ok(MediaType::OCI_MANIFEST),
+            // What else has a version is of another one, and that is the better answer.
+            (None, None) if self.schema_version.is_some() => {
+                self.check_schema().and(Err(DecodeError::UnknownKind))
+            }
             (None, None) => Err(DecodeError::UnknownKind),
         }
     }
 
     fn check_schema(&self) -> Result<(), DecodeError> {
-        match &self.schema_version {
-            Some(version) if version.as_u64() == Some(2) => Ok(()),
-            other => Err(DecodeError::SchemaVersion(other.as_ref().map(ToString::to_string))),
+        match self.schema_version.map(RawValue::get) {
+            Some("2") => Ok(()),
+            other => Err(DecodeError::SchemaVersion(other.map(json::brief))),
         }
     }
 
@@ -267,19 +271,21 @@ impl<'de> RawDocument<'de> {
     }
 }
 
-fn descriptors(
-    at: &str,
-    raw: Vec<RawDescriptor<'_>>,
-    features: Features,
-) -> Result<Vec<Descriptor>, DecodeError> {
-    let one = |(index, raw): (usize, RawDescriptor<'_>)| {
-        raw.check(features).map_err(|source| DecodeError::Descriptor { at: format!("{at}[{index}]"), source })
+/// A Content-Type may have parameters, such as a charset; the type in a document has none.
+fn without_parameters(announced: &MediaType) -> MediaType {
+    announced.as_str().split_once(';').map_or_else(|| announced.clone(), |(name, _)| name.trim().into())
+}
+
+fn descriptors(at: &str, raw: Vec<&RawValue>, features: Features) -> Result<Vec<Descriptor>, DecodeError> {
+    let one = |(index, raw)| {
+        Descriptor::read(raw, features)
+            .map_err(|source| DecodeError::Descriptor { at: format!("{at}[{index}]"), source })
     };
     raw.into_iter().enumerate().map(one).collect()
 }
 
-fn descriptor(at: &str, raw: RawDescriptor<'_>, features: Features) -> Result<Descriptor, DecodeError> {
-    raw.check(features).map_err(|source| DecodeError::Descriptor { at: at.to_owned(), source })
+fn descriptor(at: &str, raw: &RawValue, features: Features) -> Result<Descriptor, DecodeError> {
+    Descriptor::read(raw, features).map_err(|source| DecodeError::Descriptor { at: at.to_owned(), source })
 }
 
 impl<'de> Deserialize<'de> for RawDocument<'de> {

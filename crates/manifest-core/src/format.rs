@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::json::unless;
+use crate::json::{unless, unless_empty};
 use crate::{Digest, List, MAX_MANIFEST_SIZE, MediaType};
 
 mod docker;
@@ -173,7 +173,7 @@ fn write_platform<M: serde::ser::SerializeMap>(
 ) -> Result<(), M::Error> {
     map.serialize_entry("architecture", &platform.architecture)?;
     map.serialize_entry("os", &platform.os)?;
-    unless(platform.os_version.is_none(), map, "os.version", &platform.os_version)?;
+    unless_empty(map, "os.version", platform.os_version.as_deref())?;
     unless(platform.os_features.is_empty(), map, "os.features", &platform.os_features)?;
-    unless(platform.variant.is_none(), map, "variant", &platform.variant)
+    unless_empty(map, "variant", platform.variant.as_deref())
 }

@@ -185,6 +185,14 @@ impl Extra {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.names().any(|there| there == name)
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(there, _)| there != name);
+    }
+
     pub(crate) fn push(&mut self, name: &str, value: &RawValue) {
         let compact = RawValue::from_string(compact(value.get()));
         self.0.push((name.to_owned(), compact.unwrap_or_else(|_| value.to_owned())));
@@ -226,6 +234,21 @@ impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.members()).finish()
     }
+}
+
+/// Text from a document for a message, cut where a hostile document would fill the screen.
+pub(crate) fn brief(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// What is wrong with the type of a value. The position is left out: it counts from the start of that value.
+pub(crate) fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    brief(text.rsplit_once(" at line ").map_or(text.as_str(), |(complaint, _)| complaint))
 }
 
 /// The same JSON without white space between its tokens.
@@ -279,6 +302,15 @@ impl serde_json::ser::Formatter for GoFormatter {
     }
 }
 
+/// Writes a text member unless it is absent or empty, as Go's `omitempty` does.
+pub(crate) fn unless_empty<M: serde::ser::SerializeMap>(
+    map: &mut M,
+    name: &str,
+    text: Option<&str>,
+) -> Result<(), M::Error> {
+    text.filter(|text| !text.is_empty()).map_or(Ok(()), |text| map.serialize_entry(name, text))
+}
+
 /// Writes the entry when there is something to write, as Go's `omitempty` does.
 pub(crate) fn unless<M: serde::ser::SerializeMap, T: Serialize + ?Sized>(
     empty: bool,
@@ -296,7 +328,9 @@ macro_rules! read_members {
     ($map:ident, $extra:expr; $($name:literal => $slot:expr),* $(,)?) => {
         while let Some(key) = $map.next_key_seed($crate::json::Key)? {
             match &*key {
-                $($name => $slot = $map.next_value()?,)*
+                $($name => {
+                    $slot = $map.next_value().map_err(|error| $crate::json::in_member($name, &error))?;
+                })*
                 other => {
                     $crate::json::refuse_other_case(other, &[$($name),*])?;
                     $extra.push(other, $map.next_value::<&serde_json::value::RawValue>()?);
@@ -307,8 +341,21 @@ macro_rules! read_members {
 }
 pub(crate) use read_members;
 
+/// Puts the name of a member before what is wrong with its value.
+pub(crate) fn in_member<E: de::Error>(name: &str, error: &E) -> E {
+    E::custom(format_args!("{name}: {error}"))
+}
+
 pub(crate) fn refuse_other_case<E: de::Error>(key: &str, known: &[&str]) -> Result<(), E> {
-    match known.iter().find(|name| name.eq_ignore_ascii_case(key)) {
+    // The only two characters outside ASCII that Go folds into it.
+    let folded = || {
+        key.chars().map(|c| match c {
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            c => c.to_ascii_lowercase(),
+        })
+    };
+    match known.iter().find(|name| name.chars().map(|c| c.to_ascii_lowercase()).eq(folded())) {
         Some(name) => Err(E::custom(format_args!("the key {key:?} can be mistaken for {name:?}"))),
         None => Ok(()),
     }

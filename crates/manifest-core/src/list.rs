@@ -52,7 +52,7 @@ pub enum OnConflict {
     /// Refuse the new entry.
     #[default]
     Refuse,
-    /// Put the new entry where the old one stood, and drop the old one's attestations.
+    /// Put the new entry where the old one stood, and drop the attestations of what is gone.
     Replace,
     /// Keep both.
     Allow,
@@ -64,7 +64,7 @@ pub enum OnConflict {
 pub enum Added {
     /// It stands at the end of the list.
     Appended,
-    /// It stands where the first of these stood; all of these left the list.
+    /// It stands where the first of these stood, and all of them gave way to it.
     Replaced(Vec<Digest>),
     /// The list has it already; nothing changed.
     Unchanged,
@@ -85,8 +85,8 @@ pub enum EditError {
         /// The entry that is there.
         digest: Digest,
     },
-    /// A platform was to be set on an entry, but one half of it is missing.
-    #[error("a platform needs an architecture and an operating system; {0} would have only one of them")]
+    /// A platform was to be set on an entry, but its architecture or operating system is missing.
+    #[error("a platform needs an architecture and an operating system; {0} would lack one")]
     HalfPlatform(Digest),
 }
 
@@ -176,31 +176,40 @@ impl List {
 
     /// Adds an entry.
     ///
-    /// An entry whose digest is in the list already stays as it is and where it is, unless
-    /// [`OnConflict::Replace`] asks for the new one. Two entries for one platform conflict unless they
-    /// differ in os.version, os.features or compression.
+    /// Two entries for one platform conflict unless they differ in os.version, os.features or compression.
+    /// Artifacts, attestations and entries without a platform never do.
+    ///
+    /// A digest that is in the list already stays as it is and where it is: with [`OnConflict::Allow`] when it
+    /// stands for the same platform, with [`OnConflict::Refuse`] whatever it stands for. With
+    /// [`OnConflict::Replace`] the new entry takes the place of those for its platform or, when there are none,
+    /// of those with its digest.
     ///
     /// # Errors
     /// [`EditError::PlatformTaken`] with [`OnConflict::Refuse`].
     pub fn add(&mut self, entry: Descriptor, on_conflict: OnConflict) -> Result<Added, EditError> {
-        if let Some(there) = self.entry(&entry.digest) {
-            if *there == entry || on_conflict == OnConflict::Refuse {
+        let slot = entry.slot();
+        let same = self.positions(|there| there.digest == entry.digest);
+        let rivals = self.positions(|there| slot.is_some() && there.slot() == slot);
+        let yielding = match on_conflict {
+            OnConflict::Refuse if !same.is_empty() => return Ok(Added::Unchanged),
+            OnConflict::Refuse => {
+                self.at(&rivals).next().map_or(Ok(Vec::new()), |there| Err(taken(there)))?
+            }
+            OnConflict::Allow if self.at(&same).any(|there| there.slot() == slot) => {
                 return Ok(Added::Unchanged);
             }
-            if on_conflict == OnConflict::Allow && there.slot() == entry.slot() {
-                return Ok(Added::Unchanged);
-            }
+            OnConflict::Allow => Vec::new(),
+            OnConflict::Replace if rivals.is_empty() => same,
+            OnConflict::Replace => rivals,
+        };
+        if yielding.is_empty() {
+            self.touch().entries.push(entry);
+            return Ok(Added::Appended);
         }
-        let rivals = self.rivals(&entry, on_conflict);
-        let rival = rivals.first().and_then(|at| self.entries.get(*at));
-        match (rival, on_conflict) {
-            (Some(rival), OnConflict::Refuse) => Err(taken(rival)),
-            (Some(_), OnConflict::Replace) => Ok(Added::Replaced(self.replace(&rivals, entry))),
-            (Some(_), OnConflict::Allow) | (None, _) => {
-                self.touch().entries.push(entry);
-                Ok(Added::Appended)
-            }
+        if yielding.len() == 1 && self.at(&yielding).all(|there| *there == entry) {
+            return Ok(Added::Unchanged);
         }
+        Ok(Added::Replaced(self.replace(&yielding, entry)))
     }
 
     /// Adds many entries, all of them or none; what [`List::add`] says of one holds for each, in their order.
@@ -231,36 +240,29 @@ impl List {
         Ok(outcome)
     }
 
-    /// The positions of entries that cannot stand beside `entry`.
-    fn rivals(&self, entry: &Descriptor, on_conflict: OnConflict) -> Vec<usize> {
-        let slot = entry.slot();
-        let rivals = |there: &Descriptor| {
-            let same_content = on_conflict == OnConflict::Replace && there.digest == entry.digest;
-            same_content || (slot.is_some() && there.slot() == slot)
-        };
-        let positions = self.entries.iter().enumerate().filter(|(_, there)| rivals(there));
-        positions.map(|(at, _)| at).collect()
+    fn positions(&self, is: impl Fn(&Descriptor) -> bool) -> Vec<usize> {
+        self.entries.iter().enumerate().filter(|(_, there)| is(there)).map(|(at, _)| at).collect()
     }
 
-    /// Puts `entry` at the first of `positions` and removes the others and all their attestations.
+    fn at(&self, positions: &[usize]) -> impl Iterator<Item = &Descriptor> {
+        positions.iter().filter_map(|at| self.entries.get(*at))
+    }
+
+    /// Puts `entry` at the first of `positions` and removes the others, with the attestations of what is gone.
     fn replace(&mut self, positions: &[usize], entry: Descriptor) -> Vec<Digest> {
-        let gone: Vec<Digest> =
-            positions.iter().filter_map(|at| self.entries.get(*at)).map(|old| old.digest).collect();
-        let first = positions.first().copied();
-        let kept = entry.digest;
-        let list = self.touch();
-        if let Some(slot) = first.and_then(|at| list.entries.get_mut(at)) {
-            *slot = entry;
+        let replaced: Vec<Digest> = self.at(positions).map(|old| old.digest).collect();
+        let mut entry = Some(entry);
+        let old = std::mem::take(&mut self.touch().entries);
+        for (position, there) in old.into_iter().enumerate() {
+            match positions.contains(&position) {
+                true => self.entries.extend(entry.take()),
+                false => self.entries.push(there),
+            }
         }
-        let mut at = 0;
-        list.entries.retain(|there| {
-            let (position, attested) = (at, there.attested());
-            at += 1;
-            let rival = positions.contains(&position) && Some(position) != first;
-            let orphan = attested.is_some_and(|digest| digest != kept && gone.contains(&digest));
-            !rival && (!orphan || Some(position) == first)
-        });
-        gone
+        let gone: Vec<Digest> =
+            replaced.iter().copied().filter(|digest| self.entry(digest).is_none()).collect();
+        self.entries.retain(|there| there.attested().is_none_or(|digest| !gone.contains(&digest)));
+        replaced
     }
 
     /// Removes every entry with this digest, and the attestations that describe it.
@@ -275,6 +277,22 @@ impl List {
         let (gone, kept) = std::mem::take(&mut self.touch().entries).into_iter().partition(leaves);
         self.entries = kept;
         Ok(gone)
+    }
+
+    /// Puts an entry at the end as it is, whatever else the list holds.
+    ///
+    /// For lists whose entries do not stand for platforms, such as the `index.json` of an image layout.
+    pub fn append(&mut self, entry: Descriptor) {
+        self.touch().entries.push(entry);
+    }
+
+    /// Keeps only the entries that `keep` says.
+    pub fn retain(&mut self, keep: impl FnMut(&Descriptor) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(keep);
+        if self.entries.len() != before {
+            self.original = None;
+        }
     }
 
     /// Sets or clears the manifest that the whole list is about.

@@ -68,8 +68,8 @@ impl Reference {
     }
 
     /// The tag, without its colon.
-    pub fn tag(&self) -> Option<&str> {
-        self.tag.as_ref().map(Tag::as_str)
+    pub const fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
     }
 
     /// The digest of the manifest.

@@ -1,1 +1,35 @@
-//! See the workspace's architecture document.
+//! Saves and loads image lists as records under file locks.
+//!
+//! A [`Store`] is a directory of [`Record`]s. A record is what is kept of one list: its names, the exact
+//! bytes of its document, where its entries came from, and its [`History`]. A change is one replacement of
+//! one file, durable before the call returns; edits of one list are serialised by a lock of its own, and
+//! readers never wait. The layout on disk is described to the byte in `docs/record-format.md`.
+//!
+//! This crate opens no sockets, reads no environment and prints nothing. It never follows a link inside a
+//! store, never repairs damage silently, and leaves what it does not know as it is.
+//!
+//! Calls are async and need a tokio runtime with its clock enabled; a `current_thread` runtime serves. Work
+//! on files is done on tokio's blocking threads, the edit itself on the caller's.
+
+mod draft;
+mod error;
+mod files;
+mod history;
+mod id;
+mod local;
+mod lock;
+mod record;
+mod selector;
+mod source;
+mod store;
+mod text;
+
+pub use draft::{Base, Draft};
+pub use error::{StoreError, UpdateError};
+pub use history::{Beside, Change, History, Revert};
+pub use id::{InvalidRecordId, RecordId};
+pub use lock::Holder;
+pub use record::Record;
+pub use selector::Selector;
+pub use source::{Source, Sources};
+pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Updated};

@@ -1,1 +1,53 @@
-//! See the workspace's architecture document.
+//! Servers, images and workspaces for the tests of this workspace.
+//!
+//! - [`FakeRegistry`]: a registry inside the test's process, with real state, a log of all requests and
+//!   scripted faults.
+//! - [`TokenServer`]: the token endpoint beside it, with the same log and the same faults.
+//! - [`DockerRegistry`]: the real `docker-registry` as a child process.
+//! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
+//! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
+//! - [`Http`]: a small blocking client, to look at a server without the code under test.
+//! - [`Workspace`]: a directory with home, store and environment for a run of a program.
+//!
+//! The servers run on threads of their own, so they serve blocking tests as well as async ones. All of
+//! them listen on the loopback address only, and are gone when their value is dropped.
+//!
+//! Nothing here is for shipped code: whatever goes wrong ends in a panic that says what the test
+//! machine lacks. The kit never skips a test, and never sleeps to make one pass.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::exhaustive_enums,
+    reason = "a test kit reports by panicking, and is never shipped"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files written here need not survive a crash; tokens are dated and servers polled"
+)]
+
+mod docker_registry;
+mod fake_registry;
+mod http_client;
+mod http_server;
+mod image;
+mod program;
+mod ran;
+mod request;
+mod script;
+mod token_server;
+mod workspace;
+
+pub use docker_registry::{AccessLine, DockerRegistry};
+pub use fake_registry::FakeRegistry;
+pub use http_client::{Http, HttpAnswer};
+pub use image::{Blob, Image, Index};
+pub use program::{Tool, program};
+pub use ran::Ran;
+pub use request::{Method, Request};
+pub use script::{Gate, Rule};
+pub use token_server::TokenServer;
+pub use workspace::Workspace;

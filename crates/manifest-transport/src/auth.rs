@@ -9,6 +9,7 @@ mod helper;
 mod login;
 mod place;
 pub mod realm;
+pub(crate) mod token;
 
 pub use challenge::Challenge;
 pub use config::{CredentialError, CredentialSearch};

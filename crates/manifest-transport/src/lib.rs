@@ -1,1 +1,39 @@
-//! See the workspace's architecture document.
+//! Where images live: repositories of registries and OCI image layouts.
+//!
+//! A [`Transport`] opens a [`Place`]; a place gives and takes manifests and blobs. Whatever is read is checked
+//! against the digest and the size that asked for it before anybody gets to see it. All requests to the network go
+//! through one seam, which keeps credentials with the origin they are for, follows redirects with care, repeats
+//! what may be repeated and never waits for ever.
+//!
+//! This crate knows nothing of lists that are being edited, prints nothing and reads no environment variables
+//! but those of proxies.
+
+pub mod auth;
+mod clock;
+mod error;
+mod http;
+mod layout;
+mod location;
+mod manifest;
+mod observe;
+mod pace;
+mod place;
+mod registry;
+mod retry;
+mod secret;
+mod settings;
+mod stream;
+
+pub use clock::{Clock, Pause, SystemClock};
+pub use error::TransportError;
+pub use http::{DEFAULT_JOBS, Tls};
+pub use layout::Layout;
+pub use location::{Location, LocationError, Pick};
+pub use manifest::{At, Fetched};
+pub use observe::{Event, Observer, Silent};
+pub use place::{Place, RemoteRepository, Transport, Which};
+pub use registry::{Mounted, Opener};
+pub use retry::RetryPolicy;
+pub use secret::Secret;
+pub use settings::Settings;
+pub use stream::Blob;

@@ -34,10 +34,16 @@ pub(super) fn unrepresentable(list: &List) -> Option<EncodeError> {
             (!entry.annotations.is_empty(), "annotations"),
             (entry.data.is_some(), "inline data"),
             (entry.artifact_type.is_some(), "an artifactType"),
+            // In an OCI index they may be anything; Docker's readers take a list of strings only.
+            (has_unknown_features(entry), "\"features\" of unknown meaning"),
         ];
         let (_, field) = of_entry.into_iter().find(|(used, _)| *used)?;
         Some(lost(field, entry.digest.to_string()))
     })
+}
+
+fn has_unknown_features(entry: &Descriptor) -> bool {
+    entry.platform.as_ref().is_some_and(|platform| platform.extra.contains("features"))
 }
 
 const fn lost(field: &'static str, at: String) -> EncodeError {

@@ -4,12 +4,12 @@
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use crate::json::{self, unless};
+use crate::json::{self, unless, unless_empty};
 use crate::{Descriptor, EncodeError, Format, List, MediaType, Platform};
 
 /// Writes the list as an OCI image index.
 pub(super) fn write(list: &List) -> Result<Vec<u8>, EncodeError> {
-    if let Some(entry) = list.entries().iter().find(|entry| has_features(entry)) {
+    if let Some(entry) = list.entries().iter().chain(list.subject()).find(|entry| has_features(entry)) {
         return Err(EncodeError::NotRepresentable {
             format: Format::Oci,
             field: "platform features",
@@ -31,7 +31,7 @@ impl Serialize for Index<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("schemaVersion", &2)?;
         map.serialize_entry("mediaType", &MediaType::OCI_INDEX)?;
-        unless(list.artifact_type().is_none(), &mut map, "artifactType", &list.artifact_type())?;
+        unless_empty(&mut map, "artifactType", list.artifact_type().map(MediaType::as_str))?;
         map.serialize_entry("manifests", &Children(list.entries()))?;
         unless(list.subject().is_none(), &mut map, "subject", &list.subject().map(Child))?;
         unless(list.annotations().is_empty(), &mut map, "annotations", list.annotations())?;
@@ -59,9 +59,9 @@ impl Serialize for Child<'_> {
         map.serialize_entry("size", &child.size)?;
         unless(child.urls.is_empty(), &mut map, "urls", &child.urls)?;
         unless(child.annotations.is_empty(), &mut map, "annotations", &child.annotations)?;
-        unless(child.data.is_none(), &mut map, "data", &child.data)?;
+        unless_empty(&mut map, "data", child.data.as_deref())?;
         unless(child.platform.is_none(), &mut map, "platform", &child.platform.as_ref().map(OciPlatform))?;
-        unless(child.artifact_type.is_none(), &mut map, "artifactType", &child.artifact_type)?;
+        unless_empty(&mut map, "artifactType", child.artifact_type.as_ref().map(MediaType::as_str))?;
         child.extra.write(&mut map)?;
         map.end()
     }

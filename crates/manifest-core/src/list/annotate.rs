@@ -1,6 +1,8 @@
 //! Edits of what entries and lists say about themselves.
 
-use super::{EditError, List, OnConflict, taken};
+use std::collections::BTreeSet;
+
+use super::{EditError, List, OnConflict, Slot, taken};
 use crate::descriptor::{Annotations, Descriptor};
 use crate::{Digest, MediaType, Platform};
 
@@ -29,7 +31,7 @@ pub struct Annotate {
     pub annotations: Annotations,
     /// Annotations to remove, by key.
     pub remove_annotations: Vec<String>,
-    /// Whether the entry may come to stand for the platform of another.
+    /// What happens when the entry comes to stand for the platform of another.
     pub on_conflict: OnConflict,
 }
 
@@ -61,11 +63,13 @@ impl Annotate {
     /// Applies the change to a descriptor.
     ///
     /// # Errors
-    /// [`EditError::HalfPlatform`] when an architecture or an operating system would stand alone.
+    /// [`EditError::HalfPlatform`] when the platform would lack its architecture or its operating system; the
+    /// descriptor is as it was then.
     pub fn apply(&self, entry: &mut Descriptor) -> Result<(), EditError> {
         if self.changes_platform() {
-            let platform = self.platform(entry.platform.take().unwrap_or_default());
-            if platform.os.is_empty() != platform.architecture.is_empty() {
+            let platform = self.platform(entry.platform.clone().unwrap_or_default());
+            let blank = Platform { extra: platform.extra.clone(), ..Platform::default() };
+            if platform != blank && (platform.os.is_empty() || platform.architecture.is_empty()) {
                 return Err(EditError::HalfPlatform(entry.digest));
             }
             entry.platform = Some(platform).filter(|platform| *platform != Platform::default());
@@ -96,6 +100,8 @@ impl Annotate {
         }
         if let Some(features) = &self.features {
             platform.features.clone_from(features);
+            // What an OCI index had under that name would stand beside it in a Docker list.
+            platform.extra.remove("features");
         }
         platform
     }
@@ -103,6 +109,9 @@ impl Annotate {
 
 impl List {
     /// Changes every entry with this digest.
+    ///
+    /// Only an entry whose platform changes can conflict with others; what shared a platform before may go on
+    /// doing so. With [`OnConflict::Replace`] the others give way, together with their attestations.
     ///
     /// # Errors
     /// [`EditError::NoSuchEntry`]; [`EditError::HalfPlatform`]; [`EditError::PlatformTaken`] when the entry would
@@ -114,18 +123,43 @@ impl List {
         let mut entries = self.entries.clone();
         for entry in entries.iter_mut().filter(|entry| entry.digest == *at) {
             change.apply(entry)?;
-            let slot = entry.slot().filter(|_| change.on_conflict == OnConflict::Refuse);
-            let others = || self.entries.iter().filter(|other| other.digest != *at);
-            if let Some(rival) =
-                slot.and_then(|slot| others().find(|other| other.slot().as_ref() == Some(&slot)))
-            {
-                return Err(taken(rival));
+        }
+        if entries == self.entries {
+            return Ok(());
+        }
+        let pairs = entries.iter().zip(&self.entries);
+        let moved: BTreeSet<Slot> =
+            pairs.filter(|(new, old)| new.slot() != old.slot()).filter_map(|(new, _)| new.slot()).collect();
+        let changed = Self { entries, original: None, ..self.clone() };
+        *self = changed.settled(at, &moved, change.on_conflict)?;
+        Ok(())
+    }
+
+    /// The list after the entries `at` came to stand for the `moved` slots.
+    fn settled(
+        mut self,
+        at: &Digest,
+        moved: &BTreeSet<Slot>,
+        on_conflict: OnConflict,
+    ) -> Result<Self, EditError> {
+        for slot in moved {
+            let rivals = self.positions(|there| there.slot().as_ref() == Some(slot));
+            if rivals.len() < 2 {
+                continue;
+            }
+            match on_conflict {
+                OnConflict::Refuse => {
+                    let rival = self.at(&rivals).min_by_key(|there| there.digest == *at);
+                    return Err(rival.map_or(EditError::NoSuchEntry(*at), taken));
+                }
+                OnConflict::Replace => {
+                    let winner = self.at(&rivals).find(|there| there.digest == *at).cloned();
+                    winner.map(|winner| self.replace(&rivals, winner));
+                }
+                OnConflict::Allow => {}
             }
         }
-        if entries != self.entries {
-            self.touch().entries = entries;
-        }
-        Ok(())
+        Ok(self)
     }
 
     /// Changes the list as a whole.

@@ -1,0 +1,106 @@
+//! What can go wrong with a store.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use manifest_core::{DecodeError, EncodeError, ListName};
+
+use crate::{Holder, RecordId};
+
+/// Why a record could not be read or replaced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no record of this name or id.
+    #[error("there is no list {0}")]
+    NotFound(String),
+    /// The name belongs to another record.
+    #[error("the name {name} is taken by the record {}", .id.short())]
+    NameTaken {
+        /// The name.
+        name: ListName,
+        /// The record that has it.
+        id: RecordId,
+    },
+    /// A record was to be removed by its id, and has more than one name.
+    #[error("the record {} has {} names: {}", .id.short(), .names.len(), joined(.names))]
+    SeveralNames {
+        /// The record.
+        id: RecordId,
+        /// Its names.
+        names: Vec<ListName>,
+    },
+    /// More than one id begins with these digits.
+    #[error("{matches} records have ids that begin with {prefix}")]
+    AmbiguousId {
+        /// The digits.
+        prefix: String,
+        /// How many records there are.
+        matches: usize,
+    },
+    /// Another process kept this list locked for the whole of the allowed wait.
+    #[error("the list {0} is in use by {1} (waited {s} s)", s = .2.as_secs_f64())]
+    Busy(String, Holder, Duration),
+    /// A file of the store is not what was written; nothing was changed.
+    #[error("{path} is damaged: {what}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A newer version of this program wrote the file.
+    #[error("{path} has version {found} of its format; this program knows versions up to {known}", path = .path.display())]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The newest version that is known here.
+        known: u64,
+    },
+    /// The list cannot be written in its format.
+    #[error(transparent)]
+    Unencodable(#[from] EncodeError),
+    /// What the list was written as does not read back; nothing was changed.
+    #[error("the list cannot be saved: what would be written does not read back")]
+    Unreadable(#[source] DecodeError),
+    /// What the list was written as reads back as another list; nothing was changed.
+    #[error("the list cannot be saved: what would be written reads back as another list")]
+    Unfaithful,
+    /// The record would be larger than any that is read; nothing was changed.
+    #[error("the record would have {0} bytes; a record may have {limit}", limit = crate::record::MAX_SIZE)]
+    TooLarge(usize),
+    /// The file system of the store has no locks.
+    #[error("cannot lock {path}: the file system does not support locks", path = .0.display())]
+    NoLocks(PathBuf, #[source] io::Error),
+    /// The change is made, but may be lost when the power fails now.
+    #[error("the change was made, but may be lost on power failure: cannot sync {path}", path = .0.display())]
+    NotDurable(PathBuf, #[source] io::Error),
+    /// The system refused; the first field completes "cannot …", the second is the path.
+    #[error("cannot {0} {path}", path = .1.display())]
+    Io(&'static str, PathBuf, #[source] io::Error),
+}
+
+impl StoreError {
+    pub(crate) fn damaged(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Damaged { path: path.into(), what: what.into() }
+    }
+}
+
+/// Why a record was not updated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError<E> {
+    /// The store could not read or replace the record.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The edit itself was refused; nothing was changed.
+    #[error(transparent)]
+    Edit(E),
+}
+
+fn joined(names: &[ListName]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

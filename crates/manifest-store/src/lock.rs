@@ -1,0 +1,208 @@
+//! Locks between processes, and the notes that tell who holds them.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use fs4::{FileExt, TryLockError};
+use jiff::Timestamp;
+
+use crate::StoreError;
+
+/// How often a lock file may be replaced by somebody between opening and locking it.
+const REPLACEMENTS: usize = 100;
+
+/// The most bytes of a note that are read.
+const NOTE_LIMIT: u64 = 1024;
+
+/// Who holds a lock, as far as its note tells: a hint for messages, never trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The id of the process.
+    pub pid: Option<u32>,
+    /// The machine it runs on.
+    pub host: Option<String>,
+    /// What it does.
+    pub command: Option<String>,
+    /// Since when it holds the lock.
+    pub since: Option<Timestamp>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid}")?,
+            None => f.write_str("another process")?,
+        }
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
+        }
+        if let Some(command) = &self.command {
+            write!(f, ", {command:?}")?;
+        }
+        self.since.map_or(Ok(()), |since| write!(f, ", since {since}"))
+    }
+}
+
+impl Holder {
+    /// A note for this process.
+    pub(crate) fn note(command: &str, since: Timestamp) -> String {
+        let one_line = |c: char| if c.is_control() { ' ' } else { c };
+        let command: String = command.chars().map(one_line).take(200).collect();
+        format!("{} {} {command} {since}\n", std::process::id(), host())
+    }
+
+    /// Reads `PID HOST COMMAND SINCE`, where the command may hold spaces; what cannot be read is left out.
+    fn parse(note: &str) -> Self {
+        let line = note.lines().next().unwrap_or_default();
+        let (pid, rest) = line.split_once(' ').unwrap_or_default();
+        let (host, rest) = rest.split_once(' ').unwrap_or_default();
+        let (command, since) = rest.rsplit_once(' ').unwrap_or_default();
+        let filled = |text: &str| (!text.is_empty()).then(|| text.escape_debug().to_string());
+        let Ok(pid) = pid.parse() else { return Self::default() };
+        Self { pid: Some(pid), host: filled(host), command: filled(command), since: since.parse().ok() }
+    }
+}
+
+/// The name of this machine.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.split_whitespace().next().unwrap_or("localhost");
+    name.chars().filter(|c| !c.is_control()).take(253).collect()
+}
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard(#[allow(dead_code, reason = "closing the file releases the lock")] File);
+
+/// What became of one try to get a lock.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Held(Guard),
+    Busy(Holder),
+}
+
+/// Tries once to lock a file, which is created when it is missing and never deleted.
+///
+/// # Errors
+/// [`StoreError::NoLocks`] where the file system has none; [`StoreError::Damaged`] when `path` is no file.
+pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
+    let refused = |what, error| StoreError::Io(what, path.to_owned(), error);
+    for _ in 0..REPLACEMENTS {
+        let mut file = open(path).map_err(|error| refused("open", error))?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Attempt::Busy(holder(&mut file))),
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => {
+                return Err(StoreError::NoLocks(path.to_owned(), error));
+            }
+            Err(TryLockError::Error(error)) => return Err(refused("lock", error)),
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if !there.is_file() => return Err(StoreError::damaged(path, "it is not a regular file")),
+            Ok(there) if is_same(&file, &there).map_err(|error| refused("read", error))? => {
+                // A note is worth a message, not a failure.
+                drop(write_note(&mut file, note));
+                return Ok(Attempt::Held(Guard(file)));
+            }
+            // Somebody replaced the file: this is a lock on something that nobody else will open.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused("read", error)),
+        }
+    }
+    Err(StoreError::damaged(path, "it is replaced again and again while it is locked"))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether the open file is the one that has the name now.
+#[cfg(unix)]
+fn is_same(file: &File, there: &fs::Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let here = file.metadata()?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// Elsewhere an open file cannot be replaced.
+#[cfg(not(unix))]
+fn is_same(_: &File, _: &fs::Metadata) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Writes before it shortens: a file that is emptied first is flushed by some file systems when it is closed.
+fn write_note(file: &mut File, note: &str) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(note.as_bytes())?;
+    file.set_len(note.len() as u64)
+}
+
+fn holder(file: &mut File) -> Holder {
+    let mut note = Vec::new();
+    match file.take(NOTE_LIMIT).read_to_end(&mut note) {
+        Ok(_) => Holder::parse(&String::from_utf8_lossy(&note)),
+        Err(_) => Holder::default(),
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    const ENOLCK: i32 = if cfg!(target_os = "linux") { 37 } else { 77 };
+    error.kind() == io::ErrorKind::Unsupported || (cfg!(unix) && error.raw_os_error() == Some(ENOLCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_reads_back_and_stays_one_line() {
+        let since: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let holder = Holder::parse(&Holder::note("manifest add\napp \u{1b}[31m", since));
+        assert_eq!(holder.pid, Some(std::process::id()));
+        assert_eq!(holder.command.as_deref(), Some("manifest add app  [31m"));
+        assert_eq!(holder.since, Some(since));
+        for odd in ["", "\n", "x", "12", "12 h", "12 h c", "\0\0\0\0 a b c", "12 \u{1b} \u{7} x"] {
+            let shown = Holder::parse(odd).to_string();
+            assert!(shown.contains("process") && !shown.contains(char::is_control), "{odd:?}: {shown}");
+        }
+        assert_eq!(Holder::default().to_string(), "another process");
+    }
+
+    #[test]
+    fn a_lock_excludes_another_handle_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let note = Holder::note("first", Timestamp::UNIX_EPOCH);
+        let Attempt::Held(guard) = try_lock(&path, &note).unwrap() else { panic!("not held") };
+        let Attempt::Busy(holder) = try_lock(&path, "").unwrap() else { panic!("held twice") };
+        assert_eq!(holder.command.as_deref(), Some("first"));
+        drop(guard);
+        assert!(matches!(try_lock(&path, "x").unwrap(), Attempt::Held(_)));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x", "a longer note is shortened");
+    }
+
+    /// DUR-11.
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_was_replaced_or_is_a_link_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let Attempt::Held(_old) = try_lock(&path, "").unwrap() else { panic!("not held") };
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(try_lock(&path, "").unwrap(), Attempt::Held(_)), "waits for a file that is gone");
+
+        let outside = dir.path().join("outside");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        assert!(matches!(try_lock(&link, "note"), Err(StoreError::Damaged { .. })));
+        assert_eq!(fs::read(&outside).unwrap_or_default(), b"");
+    }
+}

@@ -1,0 +1,102 @@
+//! Records as files, to the byte.
+
+use std::path::Path;
+
+use manifest_core::{Digest, List};
+
+use super::{DocumentKey, Header, Record};
+use crate::{RecordId, StoreError};
+
+/// The newest version of the format that is known here.
+pub(crate) const VERSION: u64 = 1;
+
+/// The largest record that is read or written, in bytes.
+pub(crate) const MAX_SIZE: usize = 64 << 20;
+
+/// What the first line begins with.
+const MAGIC: &str = "manifest-record ";
+
+/// The longest first line that is looked at, in bytes.
+const LONGEST_LINE: usize = 200;
+
+impl Record {
+    /// The file as what it begins with and the document; both together are its content.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`].
+    pub(crate) fn to_file(&self) -> Result<(Vec<u8>, &[u8]), StoreError> {
+        let mut header =
+            serde_json::to_vec(&self.header).map_err(|error| StoreError::damaged("", error.to_string()))?;
+        header.push(b'\n');
+        let mut hasher = manifest_core::Algorithm::Sha256.hasher();
+        hasher.update(&header);
+        hasher.update(&self.document.bytes);
+        let mut head = format!("{MAGIC}{VERSION} {}\n", hasher.finish()).into_bytes();
+        head.append(&mut header);
+        let size = head.len().saturating_add(self.document.bytes.len());
+        if size > MAX_SIZE { Err(StoreError::TooLarge(size)) } else { Ok((head, &self.document.bytes)) }
+    }
+
+    /// Reads the file of the record `id`; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerVersion`] and [`StoreError::Damaged`].
+    pub(crate) fn from_file(path: &Path, id: RecordId, bytes: &[u8]) -> Result<Self, StoreError> {
+        let damaged = |what: String| StoreError::damaged(path, what);
+        let (checksum, body) = first_line(path, bytes)?;
+        if !checksum.verifies(body) {
+            return Err(damaged("its checksum does not fit its content".to_owned()));
+        }
+        let (header, document) =
+            split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
+        let header: Header = serde_json::from_slice(header)
+            .map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
+        if header.id != id {
+            return Err(damaged(format!("it holds the record {}", header.id.short())));
+        }
+        let (list, format) =
+            List::decode(document).map_err(|error| damaged(format!("its document is not a list: {error}")))?;
+        let document =
+            list.encode(format).map_err(|error| damaged(format!("its document cannot be used: {error}")))?;
+        if DocumentKey::of(&document) != header.document {
+            return Err(damaged("its document is not the one that its header names".to_owned()));
+        }
+        Ok(Self { header, list, document })
+    }
+}
+
+/// Reads the first line: version and checksum of what follows.
+fn first_line<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Digest, &'a [u8]), StoreError> {
+    let damaged = |what: &str| Err(StoreError::damaged(path, what));
+    if bytes.is_empty() {
+        return damaged("it is empty");
+    }
+    if bytes.iter().all(|byte| *byte == 0) {
+        return damaged("it holds nothing but zero bytes");
+    }
+    let Some((line, body)) = split_line(bytes, LONGEST_LINE) else {
+        return damaged("it does not begin like a record");
+    };
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let Some((version, checksum)) = text.strip_prefix(MAGIC).map(|rest| rest.split_once(' ').unwrap_or((rest, "")))
+    else {
+        return damaged("it does not begin like a record");
+    };
+    match version.parse() {
+        Ok(VERSION) => {}
+        Ok(found) if found > VERSION => {
+            return Err(StoreError::NewerVersion { path: path.to_owned(), found, known: VERSION });
+        }
+        Ok(_) | Err(_) => return damaged("its version is not a number that was ever used"),
+    }
+    match checksum.parse() {
+        Ok(checksum) => Ok((checksum, body)),
+        Err(_) => damaged("its first line has no checksum"),
+    }
+}
+
+/// Splits at the first newline, which must come within `limit` bytes.
+fn split_line(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().take(limit).position(|byte| *byte == b'\n')?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}

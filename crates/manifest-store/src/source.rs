@@ -1,0 +1,247 @@
+//! Where the bytes of entries can be read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use manifest_core::Digest;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::text;
+
+/// Where the bytes of entries can be read again: one place, pinned to one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "filled by whoever resolves a reference")]
+pub struct Source {
+    /// What was typed.
+    pub from: String,
+    /// The repository or layout, with its transport: `docker://ghcr.io/acme/app`, `oci:/srv/layout`. Not looked into here.
+    pub place: String,
+    /// The digest of the document that `from` stood for: an image, or a list that holds the entries.
+    pub digest: Digest,
+    /// When it stood for that.
+    pub resolved: Timestamp,
+    /// The entries that can be read there.
+    pub entries: Vec<Digest>,
+}
+
+/// Where the entries of a list came from; each entry has at most one source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sources(Arc<Inner>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Inner {
+    all: Vec<Stored>,
+    /// The position of the source of each entry.
+    by_entry: BTreeMap<Digest, usize>,
+}
+
+/// A source, with the members of its JSON that this version does not know.
+#[derive(Clone, Debug, PartialEq)]
+struct Stored {
+    source: Source,
+    extra: BTreeMap<String, Value>,
+}
+
+impl Sources {
+    /// The sources, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.all.iter().map(|stored| &stored.source)
+    }
+
+    /// Whether no entry has a source.
+    pub fn is_empty(&self) -> bool {
+        self.0.all.is_empty()
+    }
+
+    /// The source of an entry.
+    pub fn place_of(&self, entry: &Digest) -> Option<&Source> {
+        self.0.by_entry.get(entry).and_then(|at| self.0.all.get(*at)).map(|stored| &stored.source)
+    }
+
+    /// Adds a source for those of its entries that have none yet.
+    ///
+    /// An entry that has a source keeps it: it is known to be readable there.
+    pub fn add(&mut self, mut source: Source) {
+        let mut seen = BTreeSet::new();
+        source.entries.retain(|entry| !self.0.by_entry.contains_key(entry) && seen.insert(*entry));
+        if source.entries.is_empty() {
+            return;
+        }
+        let inner = Arc::make_mut(&mut self.0);
+        let same = |there: &Source| {
+            there.digest == source.digest && there.place == source.place && there.from == source.from
+        };
+        let at = inner.all.iter().position(|stored| same(&stored.source));
+        inner.by_entry.extend(source.entries.iter().map(|entry| (*entry, at.unwrap_or(inner.all.len()))));
+        match at.and_then(|at| inner.all.get_mut(at)) {
+            Some(stored) => stored.source.entries.extend(source.entries),
+            None => inner.all.push(Stored { source, extra: BTreeMap::new() }),
+        }
+    }
+
+    /// Drops the entries that are not among `entries`, and the sources that have none left.
+    pub(crate) fn keep_only(&mut self, entries: impl Iterator<Item = Digest>) {
+        let mut kept: Vec<Digest> = entries.collect();
+        kept.sort_unstable();
+        let stays = |entry: &Digest| kept.binary_search(entry).is_ok();
+        if self.0.by_entry.keys().all(stays) {
+            return;
+        }
+        let mut all = self.0.all.clone();
+        all.iter_mut().for_each(|stored| stored.source.entries.retain(stays));
+        all.retain(|stored| !stored.source.entries.is_empty());
+        self.0 = Arc::new(Inner::index(all));
+    }
+
+    /// Whether both are the same, found out without looking at each source if possible.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self == other
+    }
+
+    /// The sources of entries that have another one, or none, in `after`.
+    pub(crate) fn lost_in(&self, after: &Self) -> Self {
+        // The usual change appends; then nothing is lost, and the walk over all entries is spared.
+        if after.0.all.starts_with(&self.0.all) {
+            return Self::default();
+        }
+        let same = |one: &Source, other: &Source| {
+            one.digest == other.digest && one.place == other.place && one.from == other.from
+        };
+        let mut all = self.0.all.clone();
+        for Stored { source, .. } in &mut all {
+            let mut entries = std::mem::take(&mut source.entries);
+            entries.retain(|entry| !after.place_of(entry).is_some_and(|there| same(source, there)));
+            source.entries = entries;
+        }
+        all.retain(|stored| !stored.source.entries.is_empty());
+        Self(Arc::new(Inner::index(all)))
+    }
+
+    /// About how many bytes this takes in a file.
+    pub(crate) fn weight(&self) -> usize {
+        self.iter().map(|s| 200 + s.from.len() + s.place.len() + s.entries.len() * 75).sum()
+    }
+}
+
+impl Inner {
+    fn index(all: Vec<Stored>) -> Self {
+        let mut by_entry = BTreeMap::new();
+        for (at, stored) in all.iter().enumerate() {
+            for entry in &stored.source.entries {
+                by_entry.entry(*entry).or_insert(at);
+            }
+        }
+        Self { all, by_entry }
+    }
+}
+
+/// A source as it stands in a record: `entries` is left out where it would hold nothing but `digest`.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    from: String,
+    place: String,
+    digest: Digest,
+    #[serde(with = "text")]
+    resolved: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entries: Option<Vec<Digest>>,
+    #[serde(flatten)]
+    extra: BTreeMap<String, Value>,
+}
+
+impl From<Written> for Stored {
+    fn from(Written { from, place, digest, resolved, entries, extra }: Written) -> Self {
+        let entries = entries.unwrap_or_else(|| vec![digest]);
+        Self { source: Source { from, place, digest, resolved, entries }, extra }
+    }
+}
+
+impl From<&Stored> for Written {
+    fn from(stored: &Stored) -> Self {
+        let Source { from, place, digest, resolved, entries } = stored.source.clone();
+        let entries = Some(entries).filter(|entries| *entries != [digest]);
+        Self { from, place, digest, resolved, entries, extra: stored.extra.clone() }
+    }
+}
+
+impl Serialize for Sources {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.all.iter().map(Written::from))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Vec::<Written>::deserialize(deserializer)?;
+        Ok(Self(Arc::new(Inner::index(written.into_iter().map(Stored::from).collect()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(n: usize) -> Digest {
+        Digest::sha256(n.to_string().as_bytes())
+    }
+
+    fn source(from: &str, top: usize, entries: &[usize]) -> Source {
+        Source {
+            from: from.to_owned(),
+            place: format!("docker://{from}"),
+            digest: digest(top),
+            resolved: Timestamp::UNIX_EPOCH,
+            entries: entries.iter().copied().map(digest).collect(),
+        }
+    }
+
+    #[test]
+    fn an_entry_keeps_the_source_it_has() {
+        let mut sources = Sources::default();
+        sources.add(source("one", 100, &[1, 2]));
+        sources.add(source("two", 200, &[2, 3, 3]));
+        sources.add(source("three", 300, &[1]));
+        let from = |n| sources.place_of(&digest(n)).map(|source| source.from.as_str());
+        assert_eq!([from(1), from(2), from(3), from(4)], [Some("one"), Some("one"), Some("two"), None]);
+        assert_eq!(sources.iter().map(|source| source.entries.len()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn the_same_document_of_the_same_place_is_one_source() {
+        let mut sources = Sources::default();
+        sources.add(source("one", 100, &[1]));
+        sources.add(source("one", 100, &[2]));
+        sources.add(source("one", 101, &[3]));
+        assert_eq!(sources.iter().count(), 2);
+        assert_eq!(sources.place_of(&digest(2)), sources.place_of(&digest(1)));
+    }
+
+    #[test]
+    fn entries_that_leave_are_told_apart_from_those_that_stay() {
+        let mut before = Sources::default();
+        before.add(source("one", 100, &[1, 2]));
+        before.add(source("two", 2, &[3]));
+        let mut after = before.clone();
+        after.keep_only([digest(1)].into_iter());
+        assert_eq!(after.iter().cloned().collect::<Vec<_>>(), [source("one", 100, &[1])]);
+        let lost: Vec<_> = before.lost_in(&after).iter().cloned().collect();
+        assert_eq!(lost, [source("one", 100, &[2]), source("two", 2, &[3])]);
+        after.add(source("three", 300, &[4]));
+        assert!(before.lost_in(&before).is_empty());
+        let json = serde_json::to_string(&before).unwrap();
+        assert_eq!(serde_json::from_str::<Sources>(&json).unwrap(), before);
+    }
+
+    #[test]
+    fn unknown_members_survive() {
+        let json = format!(
+            r#"[{{"from":"a","place":"b","digest":"{}","resolved":"2026-01-02T03:04:05Z","mirror":["x",1]}}]"#,
+            digest(1)
+        );
+        let sources: Sources = serde_json::from_str(&json).unwrap();
+        assert_eq!(sources.place_of(&digest(1)).unwrap().entries, [digest(1)]);
+        assert_eq!(serde_json::to_string(&sources).unwrap(), json);
+    }
+}

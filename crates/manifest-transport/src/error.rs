@@ -1,0 +1,178 @@
+//! What can go wrong between here and the place where an image lives.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use manifest_core::{DecodeError, Digest, JsonError};
+
+use crate::auth::{CredentialError, RealmDoubt};
+
+/// Why content could not be read or written.
+///
+/// A `request` is a method and a URL without its query, since queries may hold secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// There is no such image, tag or blob; a registry may also mean "not for you".
+    #[error("{0} does not exist, or you may not see it")]
+    NotFound(String),
+    /// The registry wants a login, and there is none or it was not accepted.
+    #[error("{host} does not accept {login} for {repository}{}", reason(.message))]
+    NotAuthorised {
+        /// The registry.
+        host: String,
+        /// The repository.
+        repository: String,
+        /// Which login was offered, such as `the login in /home/ann/.docker/config.json`.
+        login: String,
+        /// What the registry said.
+        message: String,
+    },
+    /// The registry knows who asks and forbids it.
+    #[error("{host} does not allow {request}{}", reason(.message))]
+    Denied {
+        /// The registry.
+        host: String,
+        /// What was asked.
+        request: String,
+        /// What the registry said.
+        message: String,
+    },
+    /// The registry refuses the request, and would refuse it again.
+    #[error("the registry answered {status} to {request}{}", reason(.message))]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The registry's error code, such as `MANIFEST_INVALID`; empty when it named none.
+        code: String,
+        /// What the registry said.
+        message: String,
+    },
+    /// Every attempt failed.
+    #[error("{request} failed {attempts} times in {waited:?}: {last}")]
+    Exhausted {
+        /// What was asked.
+        request: String,
+        /// How often.
+        attempts: u32,
+        /// The time spent in pauses by the whole command.
+        waited: Duration,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// The server asks for a longer pause than the command may still wait.
+    #[error("{host} asks to come back in {} s, which is more than this command may still wait", .after.as_secs())]
+    ComeBack {
+        /// The registry.
+        host: String,
+        /// The pause it asks for.
+        after: Duration,
+    },
+    /// The connection failed for a reason that another attempt does not cure.
+    #[error("cannot reach {host}: {message}")]
+    Unreachable {
+        /// The registry.
+        host: String,
+        /// What the network said, with its causes.
+        message: String,
+    },
+    /// A server sends us somewhere where we do not follow.
+    #[error("{request}: the server sends us to {to}, which {why}")]
+    Untrusted {
+        /// What was asked.
+        request: String,
+        /// The scheme, host and port that the server named.
+        to: String,
+        /// Why not.
+        why: String,
+    },
+    /// The registry's token server may not have the login.
+    #[error("the registry {registry} wants your login sent to {server}, which {why}")]
+    Realm {
+        /// The registry.
+        registry: String,
+        /// The token server.
+        server: String,
+        /// Why not.
+        why: RealmDoubt,
+    },
+    /// The server's answer is not one that the protocol knows.
+    #[error("{request}: {what}")]
+    Protocol {
+        /// What was asked.
+        request: String,
+        /// What is wrong with the answer.
+        what: String,
+    },
+    /// Content is not what its digest says.
+    #[error("{what} should be {expected}, but its content is {found}")]
+    DigestMismatch {
+        /// What was read.
+        what: String,
+        /// The digest that asked for it.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// Content has another size than its descriptor says.
+    #[error("{what} should have {expected} bytes, but has {found}")]
+    SizeMismatch {
+        /// What was read.
+        what: String,
+        /// The size in its descriptor.
+        expected: u64,
+        /// The size of what came; one more than expected when reading was cut there.
+        found: u64,
+    },
+    /// A document is larger than what is read of its kind.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A document is not a manifest that can be trusted.
+    #[error("{what} is not a usable manifest")]
+    Decode {
+        /// What was read.
+        what: String,
+        /// Why not.
+        source: DecodeError,
+    },
+    /// A configuration is not JSON that can be trusted.
+    #[error("{what} is not a usable image configuration")]
+    Config {
+        /// What was read.
+        what: String,
+        /// Why not.
+        source: JsonError,
+    },
+    /// The login could not be looked up.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// A certificate directory, or the TLS library, is not usable.
+    #[error("cannot set up TLS for {host}: {message}")]
+    Tls {
+        /// The registry.
+        host: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A directory is not an OCI image layout.
+    #[error("{path} is not an OCI image layout: {why}", path = .0.display(), why = .1)]
+    NotALayout(PathBuf, String),
+    /// Another process keeps a layout locked.
+    #[error("the layout {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
+    LayoutBusy(PathBuf, Duration),
+    /// The system refused; the first field completes "cannot …".
+    #[error("cannot {0} {path}", path = .1.display())]
+    Io(&'static str, PathBuf, #[source] io::Error),
+}
+
+fn reason(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}

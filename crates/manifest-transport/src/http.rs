@@ -1,0 +1,310 @@
+//! The one seam to the network: every request to a registry or token server goes through [`Http`].
+//!
+//! Here live the rules that hold for all of them: pauses and retries, redirects, what a server may send us
+//! to, limits on what is read, and timeouts on silence.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::error::TransportError;
+use crate::observe::{Event, Observer};
+use crate::pace::Pace;
+use crate::retry::{Budget, Hint, NoMore, RetryPolicy, hint, may_pass};
+
+mod client;
+mod redirect;
+mod response;
+
+pub use client::Tls;
+pub(crate) use client::{Chosen, is_loopback};
+pub(crate) use redirect::target;
+pub(crate) use response::Response;
+
+/// How long a server may think before it answers a request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a body that is being sent may stand still.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Requests to one host that are under way at most, unless the user says otherwise.
+pub const DEFAULT_JOBS: usize = 24;
+
+/// The body of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Body {
+    #[default]
+    Empty,
+    Bytes(bytes::Bytes),
+}
+
+/// A request that may be sent more than once.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// The settings of the host that the user named.
+    pub(crate) tls: Tls,
+    /// Whether the user or a server chose the host.
+    pub(crate) chosen: Chosen,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, url: Url, tls: &Tls) -> Self {
+        let (headers, body) = (HeaderMap::new(), Body::Empty);
+        Self { method, url, headers, body, tls: tls.clone(), chosen: Chosen::ByUser }
+    }
+
+    /// Method and URL, for people: no query, no user name.
+    pub(crate) fn label(&self) -> String {
+        format!("{} {}", self.method, shown(&self.url))
+    }
+}
+
+/// A body that is sent once, as it comes, with a way to see that it moves.
+pub(crate) struct Streamed {
+    pub(crate) length: u64,
+    pub(crate) body: reqwest::Body,
+    pub(crate) progress: Progress,
+}
+
+/// Counts bytes as they pass, for those who watch whether they do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<std::sync::atomic::AtomicU64>);
+
+impl Progress {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// Why one attempt brought no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Another attempt may do better.
+    MayPass(String),
+    /// No attempt will do better.
+    Final(TransportError),
+}
+
+/// The network, shared by everything that one command does.
+#[derive(Clone, Debug)]
+pub(crate) struct Http(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    budget: Budget,
+    jobs: usize,
+    clients: client::Clients,
+    hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    warnings: Mutex<std::collections::BTreeSet<String>>,
+}
+
+/// What is known of one origin: how fast it may be asked, and how much at once.
+#[derive(Debug)]
+struct Host {
+    pace: Pace,
+    permits: Arc<Semaphore>,
+}
+
+impl Http {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        policy: RetryPolicy,
+        jobs: usize,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            observer,
+            budget: Budget::new(policy),
+            jobs: jobs.clamp(1, 256),
+            clients: client::Clients::default(),
+            hosts: Mutex::default(),
+            warnings: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn observe(&self, event: Event) {
+        self.0.observer.event(event);
+    }
+
+    /// Sends a request until it is answered by anything but a fault that may pass.
+    ///
+    /// Redirects of reading requests are followed; credentials stay with the origin they were meant for.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let mut retry = 0;
+        loop {
+            let (cause, hint) = match self.follow(&request).await {
+                Ok(response) if !may_pass(response.status()) => {
+                    self.host(&request.url).pace.good();
+                    return Ok(response);
+                }
+                Ok(response) => {
+                    let hint = hint(response.status(), response.headers());
+                    (response.complaint().await, hint)
+                }
+                Err(Failure::MayPass(cause)) => (cause, Hint::None),
+                Err(Failure::Final(error)) => return Err(error),
+            };
+            self.pause(&request.label(), &request.url, retry, hint, cause).await?;
+            retry += 1;
+        }
+    }
+
+    /// Sends a request once, to see whether somebody answers at all.
+    pub(crate) async fn probe(&self, request: Request) -> Result<Response, Failure> {
+        self.follow(&request).await
+    }
+
+    /// Sends a body once, as it comes; the caller knows how to go on after a failure.
+    pub(crate) async fn send_stream(&self, request: &Request, sent: Streamed) -> Result<Response, Failure> {
+        let (length, progress) = (sent.length, sent.progress.clone());
+        let builder = self.builder(request)?.header(header::CONTENT_LENGTH, length).body(sent.body);
+        // Takes no permit: its content may come from a request to the same host that holds one already.
+        let attempt = self.attempt(request, builder, None);
+        tokio::pin!(attempt);
+        let mut seen = progress.count();
+        loop {
+            match tokio::time::timeout(SEND_TIMEOUT, &mut attempt).await {
+                Ok(outcome) => return outcome,
+                Err(_) if progress.count() == seen => {
+                    return Err(Failure::MayPass(format!("no progress for {} s", SEND_TIMEOUT.as_secs())));
+                }
+                Err(_) => seen = progress.count(),
+            }
+        }
+    }
+
+    /// Waits before another attempt, or says why there is none.
+    pub(crate) async fn pause(
+        &self,
+        label: &str,
+        url: &Url,
+        retry: u32,
+        hint: Hint,
+        cause: String,
+    ) -> Result<(), TransportError> {
+        let clock = self.clock();
+        let pause = match (self.0.budget.take(retry, hint, clock.chance()), hint) {
+            (Ok(pause), _) => pause,
+            (Err(NoMore::Budget(_)), Hint::After(after)) => {
+                return Err(TransportError::ComeBack { host: authority(url), after });
+            }
+            (Err(NoMore::Attempts | NoMore::Budget(_)), _) => {
+                let (request, waited) = (label.to_owned(), self.0.budget.waited());
+                return Err(TransportError::Exhausted { request, attempts: retry + 1, waited, last: cause });
+            }
+        };
+        let event = Event::Retry { request: label.to_owned(), retry: retry + 1, pause, cause };
+        self.observe(event);
+        if hint != Hint::None {
+            self.host(url).pace.slow_down(clock.elapsed(), pause);
+        }
+        clock.pause(pause).await;
+        Ok(())
+    }
+
+    /// Sends a request once and follows where it leads.
+    async fn follow(&self, request: &Request) -> Result<Response, Failure> {
+        let mut hops = redirect::Hops::new(request);
+        loop {
+            let here = hops.request();
+            let mut builder = self.builder(here)?;
+            if let Body::Bytes(bytes) = &here.body {
+                builder = builder.body(bytes.clone());
+            }
+            let closed = |_| Failure::MayPass("the program is ending".to_owned());
+            let permits = Arc::clone(&self.host(&here.url).permits);
+            let permit = permits.acquire_owned().await.map_err(closed)?;
+            let attempt = self.attempt(here, builder, Some(permit));
+            let response = tokio::time::timeout(ANSWER_TIMEOUT, attempt).await.unwrap_or_else(|_| {
+                Err(Failure::MayPass(format!("no answer for {} s", ANSWER_TIMEOUT.as_secs())))
+            })?;
+            match hops.next(&response).map_err(Failure::Final)? {
+                Some(()) => continue,
+                None => return Ok(response),
+            }
+        }
+    }
+
+    fn builder(&self, request: &Request) -> Result<reqwest::RequestBuilder, Failure> {
+        let client =
+            self.0.clients.client(&request.url, &request.tls, request.chosen).map_err(Failure::Final)?;
+        let builder =
+            client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        Ok(builder.header(header::ACCEPT_ENCODING, "identity"))
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request,
+        builder: reqwest::RequestBuilder,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response, Failure> {
+        let wait = self.host(&request.url).pace.wait(self.clock().elapsed());
+        if !wait.is_zero() {
+            self.clock().pause(wait).await;
+        }
+        let answer = builder.send().await.map_err(|error| client::failure(&request.url, error))?;
+        let event = Event::Request {
+            method: request.method.to_string(),
+            url: shown(&request.url),
+            status: answer.status().as_u16(),
+        };
+        self.observe(event);
+        self.tell_warnings(&request.url, answer.headers());
+        Ok(Response::new(answer, request.label(), permit))
+    }
+
+    /// Tells each warning of a server once.
+    fn tell_warnings(&self, url: &Url, headers: &HeaderMap) {
+        for value in headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok()) {
+            let Some(text) = value.strip_prefix("299 - ") else { continue };
+            let text: String = text.chars().filter(|c| !c.is_control() && *c != '"').take(4096).collect();
+            let text = format!("{}: {text}", authority(url));
+            let new = self.0.warnings.lock().is_ok_and(|mut told| told.insert(text.clone()));
+            if new {
+                self.observe(Event::Warning(text));
+            }
+        }
+    }
+
+    fn host(&self, url: &Url) -> Arc<Host> {
+        let new = || Arc::new(Host { pace: Pace::default(), permits: Arc::new(Semaphore::new(self.0.jobs)) });
+        let Ok(mut hosts) = self.0.hosts.lock() else { return new() };
+        Arc::clone(hosts.entry(authority(url)).or_insert_with(new))
+    }
+}
+
+/// Host and port of a URL, as people write them.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// A URL for people: no query and no user name, since both may hold secrets.
+pub(crate) fn shown(url: &Url) -> String {
+    format!("{}://{}{}", url.scheme(), authority(url), url.path())
+}
+
+/// Whether two URLs have the same scheme, host and port.
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.origin() == other.origin()
+}

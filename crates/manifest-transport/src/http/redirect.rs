@@ -1,0 +1,95 @@
+//! Where a server may send us, and what we take along.
+
+use http::{Method, StatusCode, header};
+use url::{Host, Url};
+
+use super::{Chosen, Request, Response, authority, is_loopback, same_origin};
+use crate::auth::realm::server_chosen_address_is_forbidden;
+use crate::error::TransportError;
+
+/// Redirects that one request follows at most.
+const MAX_HOPS: usize = 10;
+
+/// A request on its way from redirect to redirect.
+pub(super) struct Hops {
+    request: Request,
+    count: usize,
+}
+
+impl Hops {
+    pub(super) fn new(request: &Request) -> Self {
+        Self { request: request.clone(), count: 0 }
+    }
+
+    pub(super) const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Turns to where `response` points; `None` when it is an answer and not a redirect.
+    ///
+    /// Once the origin has been left, its credentials are gone for good, even when a later hop leads back.
+    pub(super) fn next(&mut self, response: &Response) -> Result<Option<()>, TransportError> {
+        let reading = self.request.method == Method::GET || self.request.method == Method::HEAD;
+        if !reading || !is_redirect(response.status()) {
+            return Ok(None);
+        }
+        let Some(location) = response.header(header::LOCATION) else { return Ok(None) };
+        self.count += 1;
+        if self.count > MAX_HOPS {
+            let what = format!("more than {MAX_HOPS} redirects");
+            return Err(TransportError::Protocol { request: self.request.label(), what });
+        }
+        let target = target(&self.request, &location)?;
+        if !same_origin(&self.request.url, &target) {
+            self.request.headers.remove(header::AUTHORIZATION);
+            self.request.chosen = Chosen::ByServer;
+            self.request.tls = super::Tls::default();
+        }
+        if is_loopback(&target) {
+            // Judged already: only a registry on this machine sends us to this machine.
+            self.request.chosen = Chosen::ByUser;
+        }
+        self.request.url = target;
+        Ok(Some(()))
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// The URL that a server names in answer to `request`, if we may go there.
+///
+/// Never from https to http, never to anything but HTTP, and not to addresses that only this machine or its
+/// neighbours should reach, unless the registry is such an address itself.
+pub(crate) fn target(request: &Request, location: &str) -> Result<Url, TransportError> {
+    let invalid = |_| TransportError::Protocol {
+        request: request.label(),
+        what: "the server names a location that is no URL".to_owned(),
+    };
+    let target = request.url.join(location).map_err(invalid)?;
+    let refuse = |why: &str| {
+        Err(TransportError::Untrusted {
+            request: request.label(),
+            to: format!("{}://{}", target.scheme(), authority(&target)),
+            why: why.to_owned(),
+        })
+    };
+    if !matches!(target.scheme(), "http" | "https") {
+        return refuse("is not HTTP");
+    }
+    if request.url.scheme() == "https" && target.scheme() == "http" {
+        return refuse("is plain HTTP while the registry is HTTPS");
+    }
+    let named = match target.host() {
+        Some(Host::Ipv4(ip)) => server_chosen_address_is_forbidden(ip.into()),
+        Some(Host::Ipv6(ip)) => server_chosen_address_is_forbidden(ip.into()),
+        Some(Host::Domain(_)) => is_loopback(&target),
+        None => true,
+    };
+    let own_kind = same_origin(&request.url, &target) || (is_loopback(&request.url) && is_loopback(&target));
+    if named && !own_kind {
+        return refuse("is an address that a server may not choose");
+    }
+    Ok(target)
+}

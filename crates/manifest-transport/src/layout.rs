@@ -1,0 +1,209 @@
+//! OCI image layouts: images in a directory that several programs may share.
+//!
+//! Spec: OCI image-spec v1.1.1 `image-layout.md`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use manifest_core::{Descriptor, Digest, Format, List, MAX_MANIFEST_SIZE};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::error::TransportError;
+use crate::location::Pick;
+use crate::manifest::{At, Fetched};
+use crate::stream::{Blob, verified};
+
+mod disk;
+
+/// The annotation that names a manifest in `index.json`.
+const NAME: &str = "org.opencontainers.image.ref.name";
+/// What stands in the file `oci-layout`.
+const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+/// How long another program may keep `index.json` locked.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a blob that are read at once.
+const PIECE: usize = 256 << 10;
+
+/// An OCI image layout on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout in this directory, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.algorithm().as_str()).join(digest.hex())
+    }
+
+    fn blob_name(&self, digest: &Digest) -> String {
+        format!("blob {digest} of oci:{}", self.root.display())
+    }
+
+    /// Reads the manifest that is meant, and checks it.
+    ///
+    /// # Errors
+    /// [`TransportError::NotFound`] names what there is instead; [`TransportError::NotALayout`].
+    pub async fn manifest(&self, pick: &Pick) -> Result<Fetched, TransportError> {
+        let (digest, media_type) = match pick {
+            Pick::Digest(digest) => (*digest, None),
+            Pick::Only | Pick::Name(_) | Pick::Position(_) => {
+                let found = self.pick(&self.index().await?, pick)?;
+                (found.digest, Some(found.media_type))
+            }
+        };
+        let what = format!("oci:{}{pick}", self.root.display());
+        let bytes = match disk::read(&self.blob_path(&digest), MAX_MANIFEST_SIZE).await {
+            Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(TransportError::NotFound(what));
+            }
+            read => read?,
+        };
+        Fetched::check(what, &At::Digest(digest), bytes.into(), media_type.as_ref(), None)
+    }
+
+    fn pick(&self, index: &List, pick: &Pick) -> Result<Descriptor, TransportError> {
+        let name = |entry: &Descriptor| entry.annotations.get(NAME).cloned();
+        let entries = index.entries();
+        let found = match pick {
+            Pick::Name(wanted) => entries.iter().find(|entry| name(entry).as_ref() == Some(wanted)),
+            Pick::Position(at) => entries.get(*at),
+            Pick::Digest(digest) => index.entry(digest),
+            Pick::Only => entries.first().filter(|_| entries.len() == 1),
+        };
+        found.cloned().ok_or_else(|| {
+            let names: Vec<String> = entries.iter().filter_map(name).collect();
+            let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
+            let count = entries.len();
+            TransportError::NotFound(format!(
+                "oci:{}{pick} (the layout has {count} manifests: {names})",
+                self.root.display()
+            ))
+        })
+    }
+
+    /// Reads `index.json`; a layout that is not there has none.
+    async fn index(&self) -> Result<List, TransportError> {
+        let not = |why: String| TransportError::NotALayout(self.root.clone(), why);
+        let version = match disk::read(&self.root.join("oci-layout"), 4096).await {
+            Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(not("it has no file oci-layout".to_owned()));
+            }
+            read => read?,
+        };
+        let version: serde_json::Value =
+            serde_json::from_slice(&version).map_err(|error| not(format!("oci-layout: {error}")))?;
+        if version.get("imageLayoutVersion").and_then(serde_json::Value::as_str) != Some("1.0.0") {
+            return Err(not(format!("oci-layout says {version}; version 1.0.0 is supported")));
+        }
+        let bytes = disk::read(&self.root.join("index.json"), MAX_MANIFEST_SIZE).await?;
+        let what = format!("{}/index.json", self.root.display());
+        let (list, _) = List::decode(&bytes).map_err(|source| TransportError::Decode { what, source })?;
+        Ok(list)
+    }
+
+    /// Whether the layout has a blob of this size.
+    pub async fn has_blob(&self, blob: &Descriptor) -> bool {
+        let metadata = tokio::fs::metadata(self.blob_path(&blob.digest)).await;
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
+    }
+
+    /// Whether the layout has a manifest.
+    pub async fn has_manifest(&self, digest: &Digest) -> bool {
+        tokio::fs::metadata(self.blob_path(digest)).await.is_ok_and(|metadata| metadata.is_file())
+    }
+
+    /// Reads a blob; digest and size are checked on the way.
+    ///
+    /// # Errors
+    /// [`TransportError::NotFound`] and [`TransportError::Io`] here; the rest comes from the stream.
+    pub async fn blob(&self, wanted: &Descriptor) -> Result<Blob, TransportError> {
+        let (path, what) = (self.blob_path(&wanted.digest), self.blob_name(&wanted.digest));
+        let file = match disk::open(&path).await {
+            Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(TransportError::NotFound(what));
+            }
+            opened => opened?,
+        };
+        let pieces = stream::try_unfold((file, path), |(mut file, path)| async move {
+            let mut piece = bytes::BytesMut::with_capacity(PIECE);
+            match file.read_buf(&mut piece).await {
+                Ok(0) => Ok(None),
+                Ok(_) => Ok(Some((piece.freeze(), (file, path)))),
+                Err(error) => Err(TransportError::Io("read", path, error)),
+            }
+        });
+        Ok(verified(pieces.boxed(), wanted.clone(), what))
+    }
+
+    /// Writes a blob: under a temporary name, and under its digest when all of it is there.
+    ///
+    /// # Errors
+    /// [`TransportError::Io`], and what the content brings.
+    pub async fn put_blob(&self, blob: &Descriptor, mut content: Blob) -> Result<(), TransportError> {
+        let path = self.blob_path(&blob.digest);
+        let staged = disk::stage(&path).await?;
+        let mut file = staged.open().await?;
+        while let Some(piece) = content.next().await {
+            file.write_all(&piece?).await.map_err(|error| staged.error("write", error))?;
+        }
+        file.flush().await.map_err(|error| staged.error("write", error))?;
+        file.sync_all().await.map_err(|error| staged.error("sync", error))?;
+        staged.keep(path).await
+    }
+
+    /// Writes a manifest under its digest.
+    ///
+    /// # Errors
+    /// [`TransportError::Io`].
+    pub async fn put_manifest(&self, digest: &Digest, bytes: &Bytes) -> Result<(), TransportError> {
+        if self.has_manifest(digest).await {
+            return Ok(());
+        }
+        disk::replace(&self.blob_path(digest), bytes.to_vec()).await
+    }
+
+    /// Names a manifest in `index.json`, or lists it there without a name.
+    ///
+    /// A name is taken from the manifest that had it. Whatever else stands in the index stays. `oci-layout` is
+    /// written first when it is not there.
+    ///
+    /// # Errors
+    /// [`TransportError::LayoutBusy`] when another process keeps the layout locked; [`TransportError::Io`].
+    pub async fn set_name(&self, name: Option<&str>, manifest: Descriptor) -> Result<(), TransportError> {
+        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let marker = self.root.join("oci-layout");
+        if !marker.exists() {
+            disk::replace(&marker, VERSION.into()).await?;
+        }
+        let index = self.root.join("index.json");
+        let mut list = if index.exists() { self.index().await? } else { List::new() };
+        let mut entry = manifest;
+        entry.annotations.extend(name.map(|name| (NAME.to_owned(), name.to_owned())));
+        if list.entries().contains(&entry) {
+            return Ok(());
+        }
+        let named =
+            |there: &Descriptor| name.is_some() && there.annotations.get(NAME).map(String::as_str) == name;
+        list.retain(|there| !named(there));
+        list.append(entry);
+        let what = || format!("{}/index.json", self.root.display());
+        let encoded = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
+            request: format!("write {}", what()),
+            what: error.to_string(),
+        })?;
+        disk::replace(&index, encoded.bytes).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Where an image is, as people type it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use manifest_core::{Digest, DigestError, Reference, ReferenceError};
+
+/// Where an image or list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Location {
+    /// In a registry: `docker://HOST/REPOSITORY[:TAG][@DIGEST]`, the default for a text without a transport.
+    Registry(Reference),
+    /// In an OCI image layout: `oci:DIRECTORY[:NAME]`, `oci:DIRECTORY:@POSITION` or `oci:DIRECTORY@DIGEST`.
+    Layout(PathBuf, Pick),
+    /// In our own store: `store:NAME`, also the default for names below `localhost/`.
+    Store(String),
+}
+
+/// Which manifest of an OCI image layout is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pick {
+    /// The only one.
+    Only,
+    /// The one with this name in `index.json`.
+    Name(String),
+    /// The one at this position in `index.json`, counted from 0.
+    Position(usize),
+    /// The one with this digest, whether `index.json` names it or not.
+    Digest(Digest),
+}
+
+/// Why a text does not say where an image is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocationError {
+    /// The reference to a registry is not valid.
+    #[error("{0:?} is not a valid image reference")]
+    Reference(String, #[source] ReferenceError),
+    /// The transport exists elsewhere, but is not supported here.
+    #[error("the transport {0:?} is not supported; docker://, oci: and store: are")]
+    Unsupported(String),
+    /// No directory stands behind `oci:`.
+    #[error("{0:?} names no directory; it is written oci:DIRECTORY[:NAME]")]
+    NoDirectory(String),
+    /// The digest of a manifest in a layout is not valid.
+    #[error("{0:?} does not end with a valid digest")]
+    Digest(String, #[source] DigestError),
+    /// The position of a manifest in a layout is not a number.
+    #[error("{0:?} does not end with a position; it is written oci:DIRECTORY:@0")]
+    Position(String),
+}
+
+/// Transports that other tools have and we do not.
+const OTHERS: [&str; 6] =
+    ["oci-archive", "docker-archive", "dir", "containers-storage", "docker-daemon", "ostree"];
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        if let Some(rest) = text.strip_prefix("docker://") {
+            return registry(rest);
+        }
+        if let Some(rest) = text.strip_prefix("oci:") {
+            return layout(text, rest);
+        }
+        if let Some(name) = text.strip_prefix("store:") {
+            return Ok(Self::Store(name.to_owned()));
+        }
+        if let Some((transport, _)) = text.split_once(':').filter(|(transport, _)| OTHERS.contains(transport))
+        {
+            return Err(LocationError::Unsupported(format!("{transport}:")));
+        }
+        if text.starts_with("localhost/") {
+            return Ok(Self::Store(text.to_owned()));
+        }
+        registry(text)
+    }
+}
+
+fn registry(text: &str) -> Result<Location, LocationError> {
+    let reference: Reference =
+        text.parse().map_err(|error| LocationError::Reference(text.to_owned(), error))?;
+    Ok(Location::Registry(reference.with_default_tag()))
+}
+
+fn layout(whole: &str, rest: &str) -> Result<Location, LocationError> {
+    if let Some((path, digest)) = rest.rsplit_once('@').filter(|(_, end)| end.contains(':')) {
+        let digest = digest.parse().map_err(|error| LocationError::Digest(whole.to_owned(), error))?;
+        return directory(whole, path, Pick::Digest(digest));
+    }
+    match rest.split_once(':') {
+        None => directory(whole, rest, Pick::Only),
+        Some((path, "")) => directory(whole, path, Pick::Only),
+        Some((path, name)) => match name.strip_prefix('@') {
+            Some(at) => {
+                let at = at.parse().map_err(|_not_a_number| LocationError::Position(whole.to_owned()))?;
+                directory(whole, path, Pick::Position(at))
+            }
+            None => directory(whole, path, Pick::Name(name.to_owned())),
+        },
+    }
+}
+
+fn directory(whole: &str, path: &str, pick: Pick) -> Result<Location, LocationError> {
+    if path.is_empty() {
+        return Err(LocationError::NoDirectory(whole.to_owned()));
+    }
+    Ok(Location::Layout(PathBuf::from(path), pick))
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => write!(f, "docker://{reference}"),
+            Self::Layout(path, pick) => write!(f, "oci:{}{pick}", path.display()),
+            Self::Store(name) => write!(f, "store:{name}"),
+        }
+    }
+}
+
+/// As it stands behind the directory.
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => Ok(()),
+            Self::Name(name) => write!(f, ":{name}"),
+            Self::Position(at) => write!(f, ":@{at}"),
+            Self::Digest(digest) => write!(f, "@{digest}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_mean_places() {
+        let digest = Digest::sha256(b"");
+        for (text, shown) in [
+            ("docker://r.io/app:1".to_owned(), "docker://r.io/app:1".to_owned()),
+            ("r.io/app".to_owned(), "docker://r.io/app:latest".to_owned()),
+            ("alpine".to_owned(), "docker://docker.io/library/alpine:latest".to_owned()),
+            ("localhost:5000/app".to_owned(), "docker://localhost:5000/app:latest".to_owned()),
+            (format!("r.io/app@{digest}"), format!("docker://r.io/app@{digest}")),
+            ("localhost/app:1".to_owned(), "store:localhost/app:1".to_owned()),
+            ("store:app".to_owned(), "store:app".to_owned()),
+            ("oci:dir".to_owned(), "oci:dir".to_owned()),
+            ("oci:dir:".to_owned(), "oci:dir".to_owned()),
+            ("oci:/a/b:1.0".to_owned(), "oci:/a/b:1.0".to_owned()),
+            ("oci:/a/b:r.io/app:1.0".to_owned(), "oci:/a/b:r.io/app:1.0".to_owned()),
+            ("oci:dir:@2".to_owned(), "oci:dir:@2".to_owned()),
+            (format!("oci:dir@{digest}"), format!("oci:dir@{digest}")),
+        ] {
+            assert_eq!(text.parse::<Location>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn texts_that_mean_nothing_say_why() {
+        for (text, part) in [
+            ("oci:", "names no directory"),
+            ("oci::x", "names no directory"),
+            ("oci:d:@x", "position"),
+            ("oci:d@sha256:12", "valid digest"),
+            ("dir:/x", "\"dir:\" is not supported"),
+            ("containers-storage:x", "not supported"),
+            ("docker://", "not a valid image reference"),
+            ("Foo Bar", "not a valid image reference"),
+        ] {
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Manifests as they come from anywhere: checked against what asked for them, and parsed once.
+
+use std::fmt;
+
+use bytes::Bytes;
+use manifest_core::{Algorithm, Digest, Document, MediaType, Tag};
+
+use crate::error::TransportError;
+
+/// How a manifest is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum At {
+    /// By a tag, which may mean something else tomorrow.
+    Tag(Tag),
+    /// By its digest.
+    Digest(Digest),
+}
+
+impl At {
+    /// The text that stands for it in a URL.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Tag(tag) => tag.to_string(),
+            Self::Digest(digest) => digest.to_string(),
+        }
+    }
+}
+
+/// As it stands behind a repository: `:tag` or `@digest`.
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => write!(f, ":{tag}"),
+            Self::Digest(digest) => write!(f, "@{digest}"),
+        }
+    }
+}
+
+/// A manifest that was read and is what it says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// The bytes, exactly as they were.
+    pub bytes: Bytes,
+    /// Their digest, computed here.
+    pub digest: Digest,
+    /// Their media type.
+    pub media_type: MediaType,
+    /// What they say.
+    pub document: Document,
+}
+
+impl Fetched {
+    /// Checks bytes against the digest that asked for them and against what the server said.
+    pub(crate) fn check(
+        what: String,
+        at: &At,
+        bytes: Bytes,
+        announced: Option<&MediaType>,
+        told: Option<Digest>,
+    ) -> Result<Self, TransportError> {
+        let algorithm = match at {
+            At::Digest(digest) => digest.algorithm(),
+            At::Tag(_) => Algorithm::Sha256,
+        };
+        let digest = algorithm.digest(&bytes);
+        let asked = match at {
+            At::Digest(asked) => Some(*asked),
+            At::Tag(_) => told.filter(|told| told.algorithm() == algorithm),
+        };
+        if let Some(expected) = asked.filter(|asked| *asked != digest) {
+            return Err(TransportError::DigestMismatch { what, expected, found: digest });
+        }
+        let document =
+            Document::decode(&bytes, announced).map_err(|source| TransportError::Decode { what, source })?;
+        let media_type = match &document {
+            Document::List(_, format) => format.media_type(),
+            Document::Image(image) => image.media_type.clone(),
+            _ => announced.cloned().unwrap_or(MediaType::OCI_MANIFEST),
+        };
+        Ok(Self { bytes, digest, media_type, document })
+    }
+}

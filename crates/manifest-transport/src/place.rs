@@ -1,0 +1,324 @@
+//! A repository or a layout: the place where images are read from and written to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Repository, Tag};
+
+use crate::Settings;
+use crate::auth::token::Scopes;
+use crate::clock::{Clock, SystemClock};
+use crate::error::TransportError;
+use crate::http::Http;
+use crate::layout::Layout;
+use crate::location::{Location, Pick};
+use crate::manifest::{At, Fetched};
+use crate::observe::{Observer, Silent};
+use crate::registry::{Mounted, Opener, Registry};
+use crate::stream::{Blob, collect};
+
+/// Everything that one command needs to reach images: connections, logins and the patience for retries.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    http: Http,
+    settings: Arc<Settings>,
+    registries: Arc<Mutex<BTreeMap<String, Arc<Registry>>>>,
+}
+
+impl Transport {
+    /// A transport with the clock of the machine; nothing is connected yet.
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
+        Self::with_clock(settings, observer, Arc::new(SystemClock::default()))
+    }
+
+    /// A transport whose pauses and chance come from `clock`.
+    pub fn with_clock(settings: Settings, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Self {
+        let http = Http::new(clock, observer, settings.retry.clone(), settings.jobs);
+        Self { http, settings: Arc::new(settings), registries: Arc::default() }
+    }
+
+    /// The place that holds a repository of a registry.
+    pub fn repository(&self, repository: &Repository) -> Place {
+        let new = || Registry::new(self.http.clone(), repository.domain(), Arc::clone(&self.settings));
+        let registry = match self.registries.lock() {
+            Ok(mut known) => {
+                Arc::clone(known.entry(repository.domain().to_owned()).or_insert_with(|| Arc::new(new())))
+            }
+            Err(_) => Arc::new(new()),
+        };
+        Place::Repository(RemoteRepository { registry, path: repository.path().to_owned() })
+    }
+
+    /// The place of a location, and which manifest of it is meant; none for a record of our own store.
+    pub fn open(&self, location: &Location) -> Option<(Place, Which)> {
+        match location {
+            Location::Registry(reference) => {
+                let place = self.repository(&reference.repository());
+                let tag = reference.tag().cloned().unwrap_or_else(Tag::latest);
+                let at = reference.digest().map_or_else(|| At::Tag(tag), At::Digest);
+                Some((place, Which::Remote(at)))
+            }
+            Location::Layout(path, pick) => {
+                Some((Place::Layout(Layout::new(path)), Which::Local(pick.clone())))
+            }
+            Location::Store(_) => None,
+        }
+    }
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self::new(Settings::default(), Arc::new(Silent))
+    }
+}
+
+/// Which manifest of a place is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Which {
+    /// One of a repository.
+    Remote(At),
+    /// One of a layout.
+    Local(Pick),
+}
+
+impl From<Digest> for Which {
+    fn from(digest: Digest) -> Self {
+        Self::Remote(At::Digest(digest))
+    }
+}
+
+/// A repository of a registry.
+#[derive(Clone, Debug)]
+pub struct RemoteRepository {
+    registry: Arc<Registry>,
+    path: String,
+}
+
+/// Where images are read from and written to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Place {
+    /// A repository of a registry.
+    Repository(RemoteRepository),
+    /// An OCI image layout.
+    Layout(Layout),
+}
+
+/// As people write it, without tag or digest: `docker://HOST/PATH` or `oci:DIRECTORY`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(remote) => write!(f, "docker://{}/{}", remote.registry.host(), remote.path),
+            Self::Layout(layout) => write!(f, "oci:{}", layout.root().display()),
+        }
+    }
+}
+
+/// Two places are the same when what is written to one is read from the other.
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Repository(one), Self::Repository(other)) => {
+                one.registry.host() == other.registry.host() && one.path == other.path
+            }
+            (Self::Layout(one), Self::Layout(other)) => one == other,
+            (Self::Repository(_), Self::Layout(_)) | (Self::Layout(_), Self::Repository(_)) => false,
+        }
+    }
+}
+
+impl Place {
+    /// The host that blobs can be mounted within; a layout has none.
+    pub fn registry_host(&self) -> Option<&str> {
+        match self {
+            Self::Repository(remote) => Some(remote.registry.host()),
+            Self::Layout(_) => None,
+        }
+    }
+
+    /// Announces a copy into this place from others, so that one login is enough for all of it.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached at all.
+    pub async fn expect_copies<'a>(
+        &self,
+        sources: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), TransportError> {
+        let Self::Repository(to) = self else { return Ok(()) };
+        let mut scopes = Scopes::from([(to.path.clone(), true)]);
+        for source in sources {
+            if let Self::Repository(from) = source
+                && from.registry.host() == to.registry.host()
+            {
+                scopes.entry(from.path.clone()).or_insert(false);
+            }
+        }
+        to.registry.expect(&scopes).await
+    }
+
+    /// Reads a manifest and checks it.
+    ///
+    /// # Errors
+    /// [`TransportError`]; never content that is not what was asked for.
+    pub async fn manifest(&self, which: &Which) -> Result<Fetched, TransportError> {
+        match (self, which) {
+            (Self::Repository(remote), Which::Remote(at)) => remote.registry.manifest(&remote.path, at).await,
+            (Self::Layout(layout), Which::Local(pick)) => layout.manifest(pick).await,
+            (Self::Layout(layout), Which::Remote(At::Digest(digest))) => {
+                layout.manifest(&Pick::Digest(*digest)).await
+            }
+            (Self::Layout(layout), Which::Remote(At::Tag(tag))) => {
+                layout.manifest(&Pick::Name(tag.to_string())).await
+            }
+            (Self::Repository(_), Which::Local(pick)) => {
+                Err(TransportError::NotFound(format!("{self}{pick}")))
+            }
+        }
+    }
+
+    /// Reads the configuration of an image.
+    ///
+    /// # Errors
+    /// [`TransportError`]; [`TransportError::TooLarge`] above 8 MiB.
+    pub async fn config(&self, config: &Descriptor) -> Result<Bytes, TransportError> {
+        let what = format!("config {} of {self}", config.digest);
+        if config.size > MAX_CONFIG_SIZE as u64 {
+            return Err(TransportError::TooLarge { what, limit: MAX_CONFIG_SIZE as u64 });
+        }
+        collect(self.blob(config).await?, config, MAX_CONFIG_SIZE, what).await
+    }
+
+    /// Opens a blob for reading; digest and size are checked on the way.
+    ///
+    /// # Errors
+    /// [`TransportError::NotFound`] before anything is read; the rest comes from the stream.
+    pub async fn blob(&self, blob: &Descriptor) -> Result<Blob, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.blob(&remote.path, blob).await,
+            Self::Layout(layout) => layout.blob(blob).await,
+        }
+    }
+
+    /// Whether the place has a manifest.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn has_manifest(&self, digest: &Digest) -> Result<bool, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.has_manifest(&remote.path, digest).await,
+            Self::Layout(layout) => Ok(layout.has_manifest(digest).await),
+        }
+    }
+
+    /// Whether the place has a blob.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn has_blob(&self, blob: &Descriptor) -> Result<bool, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.has_blob(&remote.path, &blob.digest).await,
+            Self::Layout(layout) => Ok(layout.has_blob(blob).await),
+        }
+    }
+
+    /// Takes a blob over from a neighbouring repository, where both are of one registry.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached; that it does not mount is an outcome, not an error.
+    pub async fn mount(&self, blob: &Descriptor, from: &Self) -> Result<Mounted, TransportError> {
+        match (self, from) {
+            (Self::Repository(to), Self::Repository(from)) if to.registry.host() == from.registry.host() => {
+                to.registry.mount(&to.path, &blob.digest, &from.path).await
+            }
+            _ => Ok(Mounted::Refused),
+        }
+    }
+
+    /// Writes a blob whose content `open` opens; `mounted` is what an attempt to mount it left.
+    ///
+    /// # Errors
+    /// What reading or writing brings.
+    pub async fn put_blob(
+        &self,
+        blob: &Descriptor,
+        mounted: Mounted,
+        open: &Opener<'_>,
+    ) -> Result<(), TransportError> {
+        match (self, mounted) {
+            (_, Mounted::Done) => Ok(()),
+            (Self::Repository(remote), Mounted::Session(url)) => {
+                remote.registry.upload(&remote.path, blob, Some(url), open).await
+            }
+            (Self::Repository(remote), Mounted::Refused) => {
+                remote.registry.upload(&remote.path, blob, None, open).await
+            }
+            (Self::Layout(layout), _) => layout.put_blob(blob, open().await?).await,
+        }
+    }
+
+    /// Writes a manifest under its digest.
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`] with the registry's code when it does not take it.
+    pub async fn put_manifest(
+        &self,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<(), TransportError> {
+        match self {
+            Self::Repository(remote) => {
+                remote.registry.put_manifest(&remote.path, &At::Digest(*digest), media_type, bytes).await
+            }
+            Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
+        }
+    }
+
+    /// Writes a manifest and lets a name mean it; in a layout `None` lists it without a name.
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`] with the registry's code when it does not take it.
+    pub async fn put_named(
+        &self,
+        name: Option<&str>,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<(), TransportError> {
+        match self {
+            Self::Repository(remote) => {
+                let tag = name.unwrap_or("latest").parse().map_err(|error| TransportError::Protocol {
+                    request: format!("PUT {self}"),
+                    what: format!("{error}"),
+                })?;
+                remote.registry.put_manifest(&remote.path, &At::Tag(tag), media_type, bytes).await
+            }
+            Self::Layout(layout) => {
+                let digest = Digest::sha256(&bytes);
+                layout.put_manifest(&digest, &bytes).await?;
+                let descriptor = Descriptor::new(media_type.clone(), digest, bytes.len() as u64);
+                layout.set_name(name, descriptor).await
+            }
+        }
+    }
+
+    /// The digest that a tag has now; `None` when there is no such tag.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn named_digest(&self, name: &str) -> Result<Option<Digest>, TransportError> {
+        match self {
+            Self::Repository(remote) => match name.parse() {
+                Ok(tag) => remote.registry.tag_digest(&remote.path, &tag).await,
+                Err(_) => Ok(None),
+            },
+            Self::Layout(layout) => match layout.manifest(&Pick::Name(name.to_owned())).await {
+                Ok(fetched) => Ok(Some(fetched.digest)),
+                Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading blobs from a registry.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use http::{HeaderValue, Method, StatusCode, header};
+use manifest_core::{Descriptor, Digest};
+
+use super::Registry;
+use crate::auth::token::scope;
+use crate::error::TransportError;
+use crate::http::{Request, Response};
+use crate::retry::Hint;
+use crate::stream::{Blob, verified};
+
+impl Registry {
+    fn blob_name(&self, path: &str, digest: &Digest) -> String {
+        format!("blob {digest} of docker://{}/{path}", self.host)
+    }
+
+    /// Whether the repository has a blob; a hint, since servers may be wrong about it.
+    pub(crate) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, TransportError> {
+        let request = self.request(Method::HEAD, path, &format!("blobs/{digest}")).await?;
+        let response = self.send(request, &scope(path, false)).await?;
+        match response.status().as_u16() {
+            200 => Ok(true),
+            404 => Ok(false),
+            // A registry that refuses HEAD makes us send the blob; that is right, if slow.
+            400 | 405 => Ok(false),
+            _ => Err(self.error(response, || self.blob_name(path, digest)).await),
+        }
+    }
+
+    /// Reads a blob; digest and size are checked on the way, and a broken connection is taken up where it broke.
+    pub(crate) async fn blob(
+        self: &Arc<Self>,
+        path: &str,
+        wanted: &Descriptor,
+    ) -> Result<Blob, TransportError> {
+        let what = self.blob_name(path, &wanted.digest);
+        let request = self.request(Method::GET, path, &format!("blobs/{}", wanted.digest)).await?;
+        let mut reader = Reader {
+            registry: Arc::clone(self),
+            path: path.to_owned(),
+            request,
+            what: what.clone(),
+            response: None,
+            received: 0,
+            skip: 0,
+            retry: 0,
+        };
+        // The first answer is awaited here, so that "not found" is told before anything is sent elsewhere.
+        reader.open().await?;
+        let pieces = stream::try_unfold(reader, Reader::next).boxed();
+        Ok(verified(pieces, wanted.clone(), what))
+    }
+}
+
+/// A blob that is being read; knows how far it came.
+struct Reader {
+    registry: Arc<Registry>,
+    path: String,
+    request: Request,
+    what: String,
+    response: Option<Response>,
+    received: u64,
+    /// Bytes that come again because the server does not resume.
+    skip: u64,
+    retry: u32,
+}
+
+impl Reader {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, TransportError> {
+        loop {
+            if self.response.is_none() {
+                self.open().await?;
+            }
+            let Some(response) = &mut self.response else { return Ok(None) };
+            match response.chunk().await {
+                Ok(Some(mut piece)) => {
+                    let again = usize::try_from(self.skip).unwrap_or(usize::MAX).min(piece.len());
+                    self.skip -= again as u64;
+                    let new = piece.split_off(again);
+                    if !new.is_empty() {
+                        self.received += new.len() as u64;
+                        return Ok(Some((new, self)));
+                    }
+                }
+                Ok(None) => return Ok(None),
+                Err(cause) => {
+                    self.response = None;
+                    let (label, url) = (self.request.label(), self.request.url.clone());
+                    self.registry.http.pause(&label, &url, self.retry, Hint::None, cause).await?;
+                    self.retry += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks for what has not come yet.
+    async fn open(&mut self) -> Result<(), TransportError> {
+        let mut request = self.request.clone();
+        if self.received > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={}-", self.received));
+            let range = range.map_err(|error| TransportError::Protocol {
+                request: request.label(),
+                what: error.to_string(),
+            })?;
+            request.headers.insert(header::RANGE, range);
+        }
+        let response = self.registry.send(request, &scope(&self.path, false)).await?;
+        let resumes = format!("bytes {}-", self.received);
+        self.skip = match response.status() {
+            StatusCode::OK => self.received,
+            StatusCode::PARTIAL_CONTENT
+                if response
+                    .header(header::CONTENT_RANGE)
+                    .is_some_and(|range| range.starts_with(&resumes)) =>
+            {
+                0
+            }
+            _ => return Err(self.registry.error(response, || self.what.clone()).await),
+        };
+        self.response = Some(response);
+        Ok(())
+    }
+}
