@@ -1,1 +1,19 @@
-//! The command line of manifest.
+//! The command line of `manifest`: arguments in, words and an exit code out.
+//!
+//! Verbs are glue: they parse, call the crates that know, and print. What is decided here is only how people and
+//! programs are spoken to.
+
+mod args;
+mod commands;
+mod context;
+mod entry;
+mod environment;
+mod error;
+mod gather;
+mod report;
+mod run;
+mod table;
+mod ui;
+
+pub use environment::Environment;
+pub use run::{main, run};

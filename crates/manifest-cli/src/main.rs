@@ -1,3 +1,5 @@
 //! The `manifest` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    manifest_cli::main()
+}

@@ -38,8 +38,7 @@ fn digested(digest: &str) -> String {
 }
 
 fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
 }
 
 fn refusal(document: impl AsRef<[u8]>) -> String {
@@ -58,7 +57,7 @@ fn assert_refused(table: &[(String, &str)]) {
 }
 
 fn decode(document: &str) -> List {
-    List::decode(document.as_bytes()).unwrap_or_else(|error| panic!("{document}: {}", chain(&error))).0
+    List::decode(document.as_bytes()).unwrap().0
 }
 
 /// What is written after something was edited and the edit was taken back.

@@ -1,1 +1,16 @@
-//! See the workspace's architecture document.
+//! Publications: what goes into a list is resolved, and what is in a list is brought to where it should be.
+//!
+//! [`resolve`] turns a reference into entries. [`push`] asks what the target has, plans what is missing (a pure
+//! step, see [`Plan`]), brings it there by digest, and moves the name last. Nothing here edits lists, keeps records
+//! or prints.
+
+mod error;
+mod plan;
+mod push;
+mod resolve;
+mod survey;
+
+pub use error::{MAX_NESTING, PublishError, ResolveError};
+pub use plan::{Action, BlobStep, ManifestStep, Plan};
+pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, push};
+pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};

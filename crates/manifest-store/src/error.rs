@@ -91,7 +91,7 @@ impl StoreError {
 
 /// Why a record was not updated.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_enums, reason = "either the store or the edit refuses; there is no third")]
 pub enum UpdateError<E> {
     /// The store could not read or replace the record.
     #[error(transparent)]

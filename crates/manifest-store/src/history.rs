@@ -215,10 +215,15 @@ pub(crate) fn difference(before: &[Digest], after: &[Digest]) -> (Vec<Digest>, V
     let set = |rest: &[Digest]| -> BTreeSet<Digest> { rest.iter().rev().skip(tail).copied().collect() };
     let (old, new) = (set(before_rest), set(after_rest));
     // What stands twice in a list is neither new nor gone when one of the two comes or goes.
-    let only = |these: &BTreeSet<Digest>, those: &BTreeSet<Digest>, all: &[Digest]| -> BTreeSet<Digest> {
+    let only = |these: &BTreeSet<Digest>, those: &BTreeSet<Digest>, all: &[Digest]| {
         let mut only: BTreeSet<Digest> = these.difference(those).copied().collect();
-        if !only.is_empty() {
-            all.iter().for_each(|digest| drop(only.remove(digest)));
+        match only.len() {
+            0 => {}
+            1..8 => only.retain(|digest| !all.contains(digest)),
+            _ => {
+                let all: BTreeSet<Digest> = all.iter().copied().collect();
+                only.retain(|digest| !all.contains(digest));
+            }
         }
         only
     };

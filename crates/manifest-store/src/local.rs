@@ -81,7 +81,15 @@ impl Local {
             LockKey::Name(name) => format!("name-{}", name_file(name)),
             LockKey::Record(id) => format!("record-{id}"),
         };
-        try_lock(&self.locks().join(file), note)
+        let path = self.locks().join(file);
+        match try_lock(&path, note) {
+            Err(StoreError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                // A store that was copied may lack its empty directories.
+                self.prepare()?;
+                try_lock(&path, note)
+            }
+            other => other,
+        }
     }
 
     /// Refuses a store of a newer version, and one whose directories are links to somewhere else.
@@ -167,9 +175,15 @@ impl Local {
         existing: Existing,
     ) -> Result<(), StoreError> {
         let target = dir.join(file);
-        let refused = |what| |error| StoreError::Io(what, target.clone(), error);
+        let refused = |what| {
+            let target = target.clone();
+            move |error| StoreError::Io(what, target, error)
+        };
+        let t = std::time::Instant::now();
         let staged = self.files.stage(dir, label, parts).map_err(refused("write"))?;
+        eprintln!("staged {:?}", t.elapsed());
         staged.sync().map_err(refused("sync"))?;
+        eprintln!("synced {:?}", t.elapsed());
         match existing {
             Existing::Keep => staged.create(&target).map_err(refused("create"))?,
             Existing::Replace => staged.replace(&target).map_err(refused("replace"))?,
@@ -179,7 +193,9 @@ impl Local {
 
     /// Writes a record; it is replaced as a whole.
     pub(crate) fn write(&self, record: &Record) -> Result<(), StoreError> {
+        let t = std::time::Instant::now();
         let (head, document) = record.to_file()?;
+        eprintln!("to_file {:?}", t.elapsed());
         let id = record.id().to_string();
         self.put(&self.records(), &id, &id, &[&head, document], Existing::Replace)
     }
@@ -188,7 +204,9 @@ impl Local {
     fn remove_file(&self, dir: &Path, file: &str) -> Result<(), StoreError> {
         let path = dir.join(file);
         match self.files.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io("remove", path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Io("remove", path, error))
+            }
             _ => self.sync_dir(dir),
         }
     }
@@ -228,6 +246,7 @@ impl Local {
             Err(ReadFailure::Missing) => return Ok(None),
             Err(failure) => return Err(unreadable(path, failure)),
         };
+        eprintln!("READ");
         let mut record = Record::from_file(&path, id, &bytes)?;
         // A name whose file cannot be read is not given up because of that.
         record.retain_names(|name| self.binding(name).map_or(true, |bound| bound == Some(id)));
@@ -335,7 +354,9 @@ fn unreadable(path: PathBuf, failure: ReadFailure) -> StoreError {
     match failure {
         ReadFailure::Missing => StoreError::Io("read", path, io::ErrorKind::NotFound.into()),
         ReadFailure::NotAFile => StoreError::damaged(path, "it is not a regular file"),
-        ReadFailure::TooLarge(size) => StoreError::damaged(path, format!("it has {size} bytes, which is too much")),
+        ReadFailure::TooLarge(size) => {
+            StoreError::damaged(path, format!("it has {size} bytes, which is too much"))
+        }
         ReadFailure::Io(error) => StoreError::Io("read", path, error),
     }
 }

@@ -101,7 +101,9 @@ pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
             Err(TryLockError::Error(error)) => return Err(refused("lock", error)),
         }
         match fs::symlink_metadata(path) {
-            Ok(there) if !there.is_file() => return Err(StoreError::damaged(path, "it is not a regular file")),
+            Ok(there) if !there.is_file() => {
+                return Err(StoreError::damaged(path, "it is not a regular file"));
+            }
             Ok(there) if is_same(&file, &there).map_err(|error| refused("read", error))? => {
                 // A note is worth a message, not a failure.
                 drop(write_note(&mut file, note));

@@ -1,14 +1,16 @@
 //! Where the bytes of entries can be read again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use manifest_core::Digest;
+use serde::de::{self, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-
-use crate::text;
 
 /// Where the bytes of entries can be read again: one place, pinned to one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +32,17 @@ pub struct Source {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sources(Arc<Inner>);
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
     all: Vec<Stored>,
-    /// The position of the source of each entry.
-    by_entry: BTreeMap<Digest, usize>,
+    /// The position of the source of each entry, once somebody asked.
+    by_entry: OnceLock<BTreeMap<Digest, usize>>,
+}
+
+impl PartialEq for Inner {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
 }
 
 /// A source, with the members of its JSON that this version does not know.
@@ -57,25 +65,22 @@ impl Sources {
 
     /// The source of an entry.
     pub fn place_of(&self, entry: &Digest) -> Option<&Source> {
-        self.0.by_entry.get(entry).and_then(|at| self.0.all.get(*at)).map(|stored| &stored.source)
+        self.0.by_entry().get(entry).and_then(|at| self.0.all.get(*at)).map(|stored| &stored.source)
     }
 
     /// Adds a source for those of its entries that have none yet.
     ///
     /// An entry that has a source keeps it: it is known to be readable there.
     pub fn add(&mut self, mut source: Source) {
+        let few = source.entries.len() < 8;
         let mut seen = BTreeSet::new();
-        source.entries.retain(|entry| !self.0.by_entry.contains_key(entry) && seen.insert(*entry));
+        source.entries.retain(|entry| !self.0.has(entry, few) && seen.insert(*entry));
         if source.entries.is_empty() {
             return;
         }
         let inner = Arc::make_mut(&mut self.0);
-        let same = |there: &Source| {
-            there.digest == source.digest && there.place == source.place && there.from == source.from
-        };
-        let at = inner.all.iter().position(|stored| same(&stored.source));
-        inner.by_entry.extend(source.entries.iter().map(|entry| (*entry, at.unwrap_or(inner.all.len()))));
-        match at.and_then(|at| inner.all.get_mut(at)) {
+        inner.by_entry = OnceLock::new();
+        match inner.all.iter_mut().find(|stored| stored.source.is_as_good_as(&source)) {
             Some(stored) => stored.source.entries.extend(source.entries),
             None => inner.all.push(Stored { source, extra: BTreeMap::new() }),
         }
@@ -84,15 +89,20 @@ impl Sources {
     /// Drops the entries that are not among `entries`, and the sources that have none left.
     pub(crate) fn keep_only(&mut self, entries: impl Iterator<Item = Digest>) {
         let mut kept: Vec<Digest> = entries.collect();
+        // A list and its sources mostly grow in step: then one walk over both is enough.
+        let mut in_step = kept.iter();
+        if self.0.entries().all(|entry| in_step.any(|kept| kept == entry)) {
+            return;
+        }
         kept.sort_unstable();
         let stays = |entry: &Digest| kept.binary_search(entry).is_ok();
-        if self.0.by_entry.keys().all(stays) {
+        if self.0.entries().all(stays) {
             return;
         }
         let mut all = self.0.all.clone();
         all.iter_mut().for_each(|stored| stored.source.entries.retain(stays));
         all.retain(|stored| !stored.source.entries.is_empty());
-        self.0 = Arc::new(Inner::index(all));
+        self.0 = Arc::new(Inner::of(all));
     }
 
     /// Whether both are the same, found out without looking at each source if possible.
@@ -106,17 +116,14 @@ impl Sources {
         if after.0.all.starts_with(&self.0.all) {
             return Self::default();
         }
-        let same = |one: &Source, other: &Source| {
-            one.digest == other.digest && one.place == other.place && one.from == other.from
-        };
         let mut all = self.0.all.clone();
         for Stored { source, .. } in &mut all {
             let mut entries = std::mem::take(&mut source.entries);
-            entries.retain(|entry| !after.place_of(entry).is_some_and(|there| same(source, there)));
+            entries.retain(|entry| !after.place_of(entry).is_some_and(|there| there.is_as_good_as(source)));
             source.entries = entries;
         }
         all.retain(|stored| !stored.source.entries.is_empty());
-        Self(Arc::new(Inner::index(all)))
+        Self(Arc::new(Inner::of(all)))
     }
 
     /// About how many bytes this takes in a file.
@@ -125,57 +132,115 @@ impl Sources {
     }
 }
 
+impl Source {
+    /// Whether both are the same document at the same place.
+    fn is_as_good_as(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.place == other.place && self.from == other.from
+    }
+}
+
 impl Inner {
-    fn index(all: Vec<Stored>) -> Self {
-        let mut by_entry = BTreeMap::new();
-        for (at, stored) in all.iter().enumerate() {
-            for entry in &stored.source.entries {
-                by_entry.entry(*entry).or_insert(at);
+    fn of(all: Vec<Stored>) -> Self {
+        Self { all, by_entry: OnceLock::new() }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Digest> {
+        self.all.iter().flat_map(|stored| &stored.source.entries)
+    }
+
+    fn by_entry(&self) -> &BTreeMap<Digest, usize> {
+        self.by_entry.get_or_init(|| {
+            let mut by_entry = BTreeMap::new();
+            for (at, stored) in self.all.iter().enumerate() {
+                for entry in &stored.source.entries {
+                    by_entry.entry(*entry).or_insert(at);
+                }
+            }
+            by_entry
+        })
+    }
+
+    /// Whether an entry has a source; for a `few` questions a walk is cheaper than an index.
+    fn has(&self, entry: &Digest, few: bool) -> bool {
+        if few && self.by_entry.get().is_none() {
+            self.entries().any(|there| there == entry)
+        } else {
+            self.by_entry().contains_key(entry)
+        }
+    }
+}
+
+/// In a record `entries` is left out where it would hold nothing but `digest`.
+impl Serialize for Stored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Source { from, place, digest, resolved, entries } = &self.source;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("from", from)?;
+        map.serialize_entry("place", place)?;
+        map.serialize_entry("digest", digest)?;
+        map.serialize_entry("resolved", &resolved.to_string())?;
+        if *entries != [*digest] {
+            map.serialize_entry("entries", entries)?;
+        }
+        self.extra.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+/// By hand, since this is read ten thousand times in a large record: the derived way with `flatten` is slow.
+impl<'de> Deserialize<'de> for Stored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Stored;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a source")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stored, A::Error> {
+                let (mut from, mut place, mut digest, mut resolved, mut entries) =
+                    (None, None, None, None, None);
+                let mut extra = BTreeMap::new();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    match &*key {
+                        "from" => from = Some(map.next_value()?),
+                        "place" => place = Some(map.next_value()?),
+                        "digest" => digest = Some(map.next_value()?),
+                        "resolved" => resolved = Some(map.next_value::<Cow<'de, str>>()?),
+                        "entries" => entries = Some(map.next_value()?),
+                        _ => drop(extra.insert(key.into_owned(), map.next_value()?)),
+                    }
+                }
+                let missing = de::Error::missing_field;
+                let digest = digest.ok_or_else(|| missing("digest"))?;
+                let source = Source {
+                    from: from.ok_or_else(|| missing("from"))?,
+                    place: place.ok_or_else(|| missing("place"))?,
+                    digest,
+                    resolved: resolved
+                        .ok_or_else(|| missing("resolved"))?
+                        .parse()
+                        .map_err(de::Error::custom)?,
+                    entries: entries.unwrap_or_else(|| vec![digest]),
+                };
+                Ok(Stored { source, extra })
             }
         }
-        Self { all, by_entry }
-    }
-}
-
-/// A source as it stands in a record: `entries` is left out where it would hold nothing but `digest`.
-#[derive(Serialize, Deserialize)]
-struct Written {
-    from: String,
-    place: String,
-    digest: Digest,
-    #[serde(with = "text")]
-    resolved: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    entries: Option<Vec<Digest>>,
-    #[serde(flatten)]
-    extra: BTreeMap<String, Value>,
-}
-
-impl From<Written> for Stored {
-    fn from(Written { from, place, digest, resolved, entries, extra }: Written) -> Self {
-        let entries = entries.unwrap_or_else(|| vec![digest]);
-        Self { source: Source { from, place, digest, resolved, entries }, extra }
-    }
-}
-
-impl From<&Stored> for Written {
-    fn from(stored: &Stored) -> Self {
-        let Source { from, place, digest, resolved, entries } = stored.source.clone();
-        let entries = Some(entries).filter(|entries| *entries != [digest]);
-        Self { from, place, digest, resolved, entries, extra: stored.extra.clone() }
+        deserializer.deserialize_map(Members)
     }
 }
 
 impl Serialize for Sources {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.all.iter().map(Written::from))
+        serializer.collect_seq(&self.0.all)
     }
 }
 
 impl<'de> Deserialize<'de> for Sources {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Vec::<Written>::deserialize(deserializer)?;
-        Ok(Self(Arc::new(Inner::index(written.into_iter().map(Stored::from).collect()))))
+        let all = Vec::<Stored>::deserialize(deserializer)?;
+        Ok(Self(Arc::new(Inner::of(all))))
     }
 }
 

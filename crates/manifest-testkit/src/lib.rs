@@ -6,6 +6,8 @@
 //! - [`DockerRegistry`]: the real `docker-registry` as a child process.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
 //! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
+//! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
+//!   test's hands.
 //! - [`Http`]: a small blocking client, to look at a server without the code under test.
 //! - [`Workspace`]: a directory with home, store and environment for a run of a program.
 //!
@@ -29,7 +31,9 @@
     reason = "files written here need not survive a crash; tokens are dated and servers polled"
 )]
 
+mod client;
 mod docker_registry;
+mod fake_clock;
 mod fake_registry;
 mod http_client;
 mod http_server;
@@ -41,7 +45,9 @@ mod script;
 mod token_server;
 mod workspace;
 
+pub use client::{Client, Opened, Recorder, content, descriptor, put_blob, put_image, read_blob};
 pub use docker_registry::{AccessLine, DockerRegistry};
+pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
 pub use http_client::{Http, HttpAnswer};
 pub use image::{Blob, Image, Index};

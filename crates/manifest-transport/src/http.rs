@@ -168,6 +168,30 @@ impl Http {
         }
     }
 
+    /// Sends a request and reads the body of at most `limit` bytes of a successful answer; `None` when it has more,
+    /// or when the answer is no success. An answer that breaks off is asked for again.
+    pub(crate) async fn send_and_read(
+        &self,
+        request: Request,
+        limit: usize,
+    ) -> Result<(Response, Option<bytes::Bytes>), TransportError> {
+        let mut retry = 0;
+        loop {
+            let mut response = self.send(request.clone()).await?;
+            if !response.status().is_success() {
+                return Ok((response, None));
+            }
+            match response.bytes(limit).await {
+                Ok(body) => return Ok((response, body)),
+                Err(cause) => {
+                    drop(response);
+                    self.pause(&request.label(), &request.url, retry, Hint::None, cause).await?;
+                }
+            }
+            retry += 1;
+        }
+    }
+
     /// Sends a request once, to see whether somebody answers at all.
     pub(crate) async fn probe(&self, request: Request) -> Result<Response, Failure> {
         self.follow(&request).await
@@ -177,6 +201,7 @@ impl Http {
     pub(crate) async fn send_stream(&self, request: &Request, sent: Streamed) -> Result<Response, Failure> {
         let (length, progress) = (sent.length, sent.progress.clone());
         let builder = self.builder(request)?.header(header::CONTENT_LENGTH, length).body(sent.body);
+        self.take_turn(&request.url).await;
         // Takes no permit: its content may come from a request to the same host that holds one already.
         let attempt = self.attempt(request, builder, None);
         tokio::pin!(attempt);
@@ -233,6 +258,7 @@ impl Http {
             let closed = |_| Failure::MayPass("the program is ending".to_owned());
             let permits = Arc::clone(&self.host(&here.url).permits);
             let permit = permits.acquire_owned().await.map_err(closed)?;
+            self.take_turn(&here.url).await;
             let attempt = self.attempt(here, builder, Some(permit));
             let response = tokio::time::timeout(ANSWER_TIMEOUT, attempt).await.unwrap_or_else(|_| {
                 Err(Failure::MayPass(format!("no answer for {} s", ANSWER_TIMEOUT.as_secs())))
@@ -258,10 +284,6 @@ impl Http {
         builder: reqwest::RequestBuilder,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Response, Failure> {
-        let wait = self.host(&request.url).pace.wait(self.clock().elapsed());
-        if !wait.is_zero() {
-            self.clock().pause(wait).await;
-        }
         let answer = builder.send().await.map_err(|error| client::failure(&request.url, error))?;
         let event = Event::Request {
             method: request.method.to_string(),
@@ -271,6 +293,14 @@ impl Http {
         self.observe(event);
         self.tell_warnings(&request.url, answer.headers());
         Ok(Response::new(answer, request.label(), permit))
+    }
+
+    /// Waits as long as a host that has complained wants; no timeout of an attempt runs meanwhile.
+    async fn take_turn(&self, url: &Url) {
+        let wait = self.host(url).pace.wait(self.clock().elapsed());
+        if !wait.is_zero() {
+            self.clock().pause(wait).await;
+        }
     }
 
     /// Tells each warning of a server once.

@@ -116,13 +116,14 @@ impl Layout {
 
     /// Whether the layout has a blob of this size.
     pub async fn has_blob(&self, blob: &Descriptor) -> bool {
-        let metadata = tokio::fs::metadata(self.blob_path(&blob.digest)).await;
+        let metadata = tokio::fs::symlink_metadata(self.blob_path(&blob.digest)).await;
         metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
     }
 
-    /// Whether the layout has a manifest.
+    /// Whether the layout has a manifest, whole and right.
     pub async fn has_manifest(&self, digest: &Digest) -> bool {
-        tokio::fs::metadata(self.blob_path(digest)).await.is_ok_and(|metadata| metadata.is_file())
+        let bytes = disk::read(&self.blob_path(digest), MAX_MANIFEST_SIZE).await;
+        bytes.is_ok_and(|bytes| digest.verifies(&bytes))
     }
 
     /// Reads a blob; digest and size are checked on the way.
@@ -192,11 +193,12 @@ impl Layout {
         let mut list = if index.exists() { self.index().await? } else { List::new() };
         let mut entry = manifest;
         entry.annotations.extend(name.map(|name| (NAME.to_owned(), name.to_owned())));
-        if list.entries().contains(&entry) {
-            return Ok(());
-        }
         let named =
             |there: &Descriptor| name.is_some() && there.annotations.get(NAME).map(String::as_str) == name;
+        let mut others = list.entries().iter().filter(|there| named(there) && **there != entry);
+        if list.entries().contains(&entry) && others.next().is_none() {
+            return Ok(());
+        }
         list.retain(|there| !named(there));
         list.append(entry);
         let what = || format!("{}/index.json", self.root.display());

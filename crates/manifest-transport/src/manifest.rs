@@ -67,9 +67,10 @@ impl Fetched {
         let digest = algorithm.digest(&bytes);
         let asked = match at {
             At::Digest(asked) => Some(*asked),
-            At::Tag(_) => told.filter(|told| told.algorithm() == algorithm),
+            At::Tag(_) => None,
         };
-        if let Some(expected) = asked.filter(|asked| *asked != digest) {
+        let told = told.filter(|told| told.algorithm() == algorithm);
+        if let Some(expected) = asked.into_iter().chain(told).find(|expected| *expected != digest) {
             return Err(TransportError::DigestMismatch { what, expected, found: digest });
         }
         let document =

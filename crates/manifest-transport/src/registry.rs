@@ -176,6 +176,7 @@ impl Registry {
                     return Err(TransportError::TooLarge { what, limit });
                 }
                 Err(cause) => {
+                    drop(response);
                     self.http
                         .pause(&request.label(), &request.url, retry, crate::retry::Hint::None, cause)
                         .await?;
@@ -210,7 +211,7 @@ impl Registry {
         match response.status().as_u16() {
             200 => Ok(true),
             404 => Ok(false),
-            400 | 405 => match self.manifest(path, &At::Digest(*digest)).await {
+            400 | 403 | 405 => match self.manifest(path, &At::Digest(*digest)).await {
                 Ok(_) => Ok(true),
                 Err(TransportError::NotFound(_)) => Ok(false),
                 Err(error) => Err(error),

@@ -120,46 +120,40 @@ impl List {
         if self.entry(at).is_none() {
             return Err(EditError::NoSuchEntry(*at));
         }
-        let mut entries = self.entries.clone();
-        for entry in entries.iter_mut().filter(|entry| entry.digest == *at) {
+        let mut changed = self.clone();
+        for entry in changed.entries.iter_mut().filter(|entry| entry.digest == *at) {
             change.apply(entry)?;
         }
-        if entries == self.entries {
+        if changed.entries == self.entries {
             return Ok(());
         }
-        let pairs = entries.iter().zip(&self.entries);
+        let pairs = changed.entries.iter().zip(&self.entries);
         let moved: BTreeSet<Slot> =
             pairs.filter(|(new, old)| new.slot() != old.slot()).filter_map(|(new, _)| new.slot()).collect();
-        let changed = Self { entries, original: None, ..self.clone() };
-        *self = changed.settled(at, &moved, change.on_conflict)?;
+        for slot in moved {
+            changed.settle(at, &slot, change.on_conflict)?;
+        }
+        changed.touch();
+        *self = changed;
         Ok(())
     }
 
-    /// The list after the entries `at` came to stand for the `moved` slots.
-    fn settled(
-        mut self,
-        at: &Digest,
-        moved: &BTreeSet<Slot>,
-        on_conflict: OnConflict,
-    ) -> Result<Self, EditError> {
-        for slot in moved {
-            let rivals = self.positions(|there| there.slot().as_ref() == Some(slot));
-            if rivals.len() < 2 {
-                continue;
+    /// Makes room for the entry `at`, which came to stand for `slot`.
+    fn settle(&mut self, at: &Digest, slot: &Slot, on_conflict: OnConflict) -> Result<(), EditError> {
+        let all = self.positions(|there| there.slot().as_ref() == Some(slot));
+        let (own, others): (Vec<&Descriptor>, Vec<&Descriptor>) =
+            self.at(&all).partition(|there| there.digest == *at);
+        // The same content may have stood for two platforms and now stands twice for one.
+        let rival = others.first().or_else(|| own.get(1));
+        match (on_conflict, rival, own.first()) {
+            (OnConflict::Refuse, Some(rival), _) => return Err(taken(rival)),
+            (OnConflict::Replace, Some(_), Some(entry)) => {
+                let entry = (*entry).clone();
+                self.replace(&all, entry);
             }
-            match on_conflict {
-                OnConflict::Refuse => {
-                    let rival = self.at(&rivals).min_by_key(|there| there.digest == *at);
-                    return Err(rival.map_or(EditError::NoSuchEntry(*at), taken));
-                }
-                OnConflict::Replace => {
-                    let winner = self.at(&rivals).find(|there| there.digest == *at).cloned();
-                    winner.map(|winner| self.replace(&rivals, winner));
-                }
-                OnConflict::Allow => {}
-            }
+            (OnConflict::Refuse | OnConflict::Replace | OnConflict::Allow, _, _) => {}
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Changes the list as a whole.

@@ -20,7 +20,8 @@ impl Files for Disk {
         if found.len() > limit {
             return Err(ReadFailure::TooLarge(found.len()));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default().saturating_add(1));
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default().saturating_add(1));
         let file = File::open(path).map_err(failure)?;
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failure)?;
         let size = bytes.len() as u64;

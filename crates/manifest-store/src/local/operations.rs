@@ -43,13 +43,19 @@ impl Local {
         if bound.as_ref().map(Record::id) != *old {
             return Ok(false);
         }
-        self.write(record)?;
-        self.give(name, record.id())?;
+        let mut steps = Steps::default();
+        steps.done(self.write(record))?;
+        if let Err(error) = steps.done(self.give(name, record.id())) {
+            // Without its name nobody would find the record; one that stays all the same does no harm.
+            drop(self.remove_file(&self.records(), &record.id().to_string()));
+            return Err(error);
+        }
         if let Some(mut bound) = bound {
             bound.rename(Vec::new(), vec![name.clone()], stamp);
-            self.write(&bound)?;
+            // The name has moved by now; a record that still lists it does not have it.
+            drop(self.write(&bound));
         }
-        Ok(true)
+        steps.finish().map(|()| true)
     }
 
     /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
@@ -75,9 +81,10 @@ impl Local {
             None => {}
         }
         record.rename(vec![name.clone()], Vec::new(), stamp);
-        self.write(&record)?;
-        self.give(name, *id)?;
-        Ok(Some(record))
+        let mut steps = Steps::default();
+        steps.done(self.write(&record))?;
+        steps.done(self.give(name, *id))?;
+        steps.finish().map(|()| Some(record))
     }
 
     /// Takes a name from its record. `None`: the name has changed hands.
@@ -89,7 +96,8 @@ impl Local {
         let Some(mut record) = self.bound(name)?.filter(|record| record.id() == *id) else { return Ok(None) };
         record.rename(Vec::new(), vec![name.clone()], stamp);
         self.write(&record)?;
-        self.unbind(name)?;
+        // A name whose record does not list it is a leftover, not an error.
+        drop(self.unbind(name));
         Ok(Some(record))
     }
 
@@ -99,8 +107,31 @@ impl Local {
             Some(record) if record.names() == names => {}
             _ => return Ok(false),
         }
-        self.remove_file(&self.records(), &id.to_string())?;
-        names.iter().try_for_each(|name| self.unbind(name))?;
-        Ok(true)
+        let removed = self.remove_file(&self.records(), &id.to_string());
+        if matches!(removed, Ok(()) | Err(StoreError::NotDurable(..))) {
+            // A name without a record is a leftover, not an error.
+            names.iter().for_each(|name| drop(self.unbind(name)));
+        }
+        removed.map(|()| true)
+    }
+}
+
+/// The steps of one change: one that is made but may not last does not keep the next from being made.
+#[derive(Debug, Default)]
+struct Steps(Option<StoreError>);
+
+impl Steps {
+    fn done(&mut self, step: Result<(), StoreError>) -> Result<(), StoreError> {
+        match step {
+            Err(error @ StoreError::NotDurable(..)) => {
+                self.0.get_or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn finish(self) -> Result<(), StoreError> {
+        self.0.map_or(Ok(()), Err)
     }
 }

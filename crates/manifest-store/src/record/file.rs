@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use manifest_core::{Digest, List};
+use manifest_core::{DecodeError, Digest, Format, List};
 
 use super::{DocumentKey, Header, Record};
 use crate::{RecordId, StoreError};
@@ -15,6 +15,9 @@ pub(crate) const MAX_SIZE: usize = 64 << 20;
 
 /// What the first line begins with.
 const MAGIC: &str = "manifest-record ";
+
+/// From this size on, in bytes, parsing takes much longer than starting a thread.
+const WORTH_A_THREAD: usize = 256 << 10;
 
 /// The longest first line that is looked at, in bytes.
 const LONGEST_LINE: usize = 200;
@@ -43,26 +46,44 @@ impl Record {
     /// [`StoreError::NewerVersion`] and [`StoreError::Damaged`].
     pub(crate) fn from_file(path: &Path, id: RecordId, bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = |what: String| StoreError::damaged(path, what);
+        let t = std::time::Instant::now();
         let (checksum, body) = first_line(path, bytes)?;
         if !checksum.verifies(body) {
             return Err(damaged("its checksum does not fit its content".to_owned()));
         }
         let (header, document) =
             split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
-        let header: Header = serde_json::from_slice(header)
-            .map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
+        eprintln!("checksum+split {:?}", t.elapsed());
+        let (header, read) = both(header, document);
+        eprintln!("both {:?}", t.elapsed());
+        let header =
+            header.map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
         if header.id != id {
             return Err(damaged(format!("it holds the record {}", header.id.short())));
         }
-        let (list, format) =
-            List::decode(document).map_err(|error| damaged(format!("its document is not a list: {error}")))?;
+        let (list, format) = read.map_err(|error| damaged(format!("its document is not a list: {error}")))?;
         let document =
             list.encode(format).map_err(|error| damaged(format!("its document cannot be used: {error}")))?;
+        eprintln!("encode {:?}", t.elapsed());
         if DocumentKey::of(&document) != header.document {
             return Err(damaged("its document is not the one that its header names".to_owned()));
         }
         Ok(Self { header, list, document })
     }
+}
+
+/// Parses header and document; when both are large, on two threads.
+fn both(header: &[u8], document: &[u8]) -> (serde_json::Result<Header>, Result<(List, Format), DecodeError>) {
+    let parse = || serde_json::from_slice(header);
+    if header.len().min(document.len()) < WORTH_A_THREAD {
+        return (parse(), List::decode(document));
+    }
+    std::thread::scope(|threads| {
+        let other = threads.spawn(|| List::decode(document));
+        let header = parse();
+        let read = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (header, read)
+    })
 }
 
 /// Reads the first line: version and checksum of what follows.
@@ -78,7 +99,8 @@ fn first_line<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Digest, &'a [u8]), St
         return damaged("it does not begin like a record");
     };
     let text = std::str::from_utf8(line).unwrap_or_default();
-    let Some((version, checksum)) = text.strip_prefix(MAGIC).map(|rest| rest.split_once(' ').unwrap_or((rest, "")))
+    let Some((version, checksum)) =
+        text.strip_prefix(MAGIC).map(|rest| rest.split_once(' ').unwrap_or((rest, "")))
     else {
         return damaged("it does not begin like a record");
     };

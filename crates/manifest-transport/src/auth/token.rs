@@ -144,20 +144,26 @@ impl Authorizer {
         need: &Scopes,
         last: bool,
     ) -> Result<(), TransportError> {
-        let mut state = self.state.lock().await;
         let own = same_origin(response.url(), &self.registry);
         let challenges = challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE));
-        let refreshed =
-            state.tokens.iter().any(|token| token.covers(need) && Some(&token.header) != proof.0.as_ref());
+        // Read before waiting for others: an answer that is kept keeps one of the places for requests to its
+        // host, which may be the token server's too, and who holds the lock waits for such a place.
+        let said = said(response).await;
+        let mut state = self.state.lock().await;
         if own && !last {
-            if proof.0.is_some() && refreshed {
-                return Ok(());
-            }
-            if self.accept(&mut state, challenges, proof, need).await? {
+            state.tokens.retain(|token| Some(&token.header) != proof.0.as_ref());
+            let now = self.http.clock().elapsed();
+            let renewed = state.tokens.iter().any(|token| token.covers(need) && token.lives(now));
+            if renewed || self.accept(&mut state, challenges, proof, need).await? {
                 return Ok(());
             }
         }
-        Err(self.rejected(&mut state, response, need).await)
+        Err(self.rejected(&state, said, need))
+    }
+
+    /// Leaves a repository out of tokens asked for from now on, until it is needed again.
+    pub(crate) async fn forget(&self, repository: &str) {
+        self.state.lock().await.wanted.remove(repository);
     }
 
     /// Settles on one of the offered ways in; whether there is a new one to try.
@@ -183,7 +189,6 @@ impl Authorizer {
             let realm = self.registry.join(realm).map_err(|_invalid| self.protocol("the realm is no URL"))?;
             // The challenge may ask for more than we thought that we need.
             want(&mut state.wanted, &read_scopes(scopes));
-            state.tokens.retain(|token| Some(&token.header) != proof.0.as_ref());
             state.scheme = Scheme::Bearer { realm: realm.clone(), service: service.clone() };
             self.fetch(state, &realm, service.as_deref(), need).await?;
             return Ok(true);
@@ -218,19 +223,15 @@ impl Authorizer {
         let path = need.keys().next().map(String::as_str).unwrap_or_default();
         let login = self.trusted_login(state, realm, path).await?;
         let request = self.token_request(realm, service, &state.wanted, login)?;
-        let mut response = self.http.send(request).await?;
-        if !response.status().is_success() {
-            let denied = matches!(response.status().as_u16(), 400 | 401 | 403);
-            return Err(if denied {
-                self.rejected(state, response, need).await
-            } else {
-                response.refusal().await
-            });
-        }
-        let label = response.label().to_owned();
+        let label = request.label();
         let unusable =
             |what: &str| TransportError::Protocol { request: label.clone(), what: what.to_owned() };
-        let body = response.bytes(MAX_TOKEN_BODY).await.map_err(|error| unusable(&error))?;
+        let (response, body) = self.http.send_and_read(request, MAX_TOKEN_BODY).await?;
+        let body = match response.status().as_u16() {
+            200..=299 => body,
+            400 | 401 | 403 => return Err(self.rejected(state, said(response).await, need)),
+            _ => return Err(response.refusal().await),
+        };
         let body = body.ok_or_else(|| unusable("the token server's answer is larger than 1 MiB"))?;
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_invalid| unusable("the token server's answer is not the JSON of a token"))?;
@@ -239,8 +240,11 @@ impl Authorizer {
         let header = self.header("Bearer", token.expose())?;
         let life = answer.expires_in.and_then(|life| life.as_u64()).filter(|life| *life > 0);
         let life = life.map_or(DEFAULT_LIFE, |life| Duration::from_secs(life.min(86_400)));
-        let until = self.http.clock().elapsed() + life;
-        state.tokens.push(Token { scopes: state.wanted.clone(), header: header.clone(), until, life });
+        let now = self.http.clock().elapsed();
+        state.tokens.retain(|token| token.lives(now));
+        let token = Token { scopes: state.wanted.clone(), header: header.clone(), until: now + life, life };
+        // The newest first: it covers the most and lives the longest.
+        state.tokens.insert(0, token);
         Ok(header)
     }
 
@@ -253,7 +257,10 @@ impl Authorizer {
     ) -> Result<Option<Login>, TransportError> {
         let login = self.login(state, path).await?.map(|found| found.login);
         match realm::judge(&self.registry, realm, &self.allowed_pairs) {
-            Realm::Trusted => Ok(login),
+            Realm::Trusted => {
+                state.doubt = None;
+                Ok(login)
+            }
             Realm::AnonymousOnly { why } => {
                 state.doubt = login.map(|_| (authority(realm), why));
                 Ok(None)
@@ -302,18 +309,16 @@ impl Authorizer {
         Ok(request)
     }
 
-    async fn rejected(&self, state: &mut State, mut response: Response, need: &Scopes) -> TransportError {
-        if let Some((server, why)) = state.doubt.take() {
+    fn rejected(&self, state: &State, message: String, need: &Scopes) -> TransportError {
+        if let Some((server, why)) = state.doubt.clone() {
             return self.distrusted(server, why);
         }
-        let (code, message) = response.error().await;
         let found = state.login.as_ref().and_then(Option::as_ref);
         let login = found.map_or_else(
             || "a request without a login".to_owned(),
             |found| format!("the login in {}", found.origin),
         );
         let repository = need.keys().next().cloned().unwrap_or_default();
-        let message = if message.is_empty() { code } else { message };
         TransportError::NotAuthorised { host: self.host.clone(), repository, login, message }
     }
 
@@ -338,6 +343,12 @@ impl Authorizer {
     fn protocol(&self, what: &str) -> TransportError {
         TransportError::Protocol { request: format!("login at {}", self.host), what: what.to_owned() }
     }
+}
+
+/// What an error says, or its code when it says nothing.
+async fn said(mut response: Response) -> String {
+    let (code, message) = response.error().await;
+    if message.is_empty() { code } else { message }
 }
 
 fn want(wanted: &mut Scopes, more: &Scopes) {

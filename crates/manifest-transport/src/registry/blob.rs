@@ -109,19 +109,26 @@ impl Reader {
             })?;
             request.headers.insert(header::RANGE, range);
         }
-        let response = self.registry.send(request, &scope(&self.path, false)).await?;
+        let need = scope(&self.path, false);
+        let mut response = self.registry.send(request, &need).await?;
         let resumes = format!("bytes {}-", self.received);
-        self.skip = match response.status() {
-            StatusCode::OK => self.received,
-            StatusCode::PARTIAL_CONTENT
-                if response
-                    .header(header::CONTENT_RANGE)
-                    .is_some_and(|range| range.starts_with(&resumes)) =>
-            {
-                0
-            }
-            _ => return Err(self.registry.error(response, || self.what.clone()).await),
-        };
+        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        let wanted =
+            || response.header(header::CONTENT_RANGE).is_some_and(|range| range.starts_with(&resumes));
+        if partial && wanted() {
+            self.skip = 0;
+            self.response = Some(response);
+            return Ok(());
+        }
+        if self.received > 0 && (partial || response.status() == StatusCode::RANGE_NOT_SATISFIABLE) {
+            // The server does not resume where we want it to: all of it again, without what we have.
+            drop(response);
+            response = self.registry.send(self.request.clone(), &need).await?;
+        }
+        if response.status() != StatusCode::OK {
+            return Err(self.registry.error(response, || self.what.clone()).await);
+        }
+        self.skip = self.received;
         self.response = Some(response);
         Ok(())
     }

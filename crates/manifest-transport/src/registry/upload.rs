@@ -43,6 +43,8 @@ enum Sent {
     Done,
     /// The session is gone, or the registry stumbled: what it said, and what it asks for.
     Again(String, Hint),
+    /// The registry received something else than was sent: its answer.
+    Spoilt(TransportError),
     /// The login ran out.
     Unproven(Response, Proof),
 }
@@ -62,7 +64,14 @@ impl Registry {
         request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         let mut need = scope(path, true);
         need.entry(from.to_owned()).or_insert(false);
-        let response = self.send(request.clone(), &need).await?;
+        let response = match self.send(request.clone(), &need).await {
+            // Who may not read there can still send the blob here; later tokens need not ask for it again.
+            Err(TransportError::NotAuthorised { .. }) => {
+                self.door().await?.authorizer.forget(from).await;
+                return Ok(Mounted::Refused);
+            }
+            sent => sent?,
+        };
         match response.status().as_u16() {
             201 => Ok(Mounted::Done),
             202 => Ok(Mounted::Session(self.location(&request, &response)?)),
@@ -85,7 +94,7 @@ impl Registry {
         open: &Opener<'_>,
     ) -> Result<(), TransportError> {
         let mut session = mounted.map(Session);
-        let (mut retry, mut proofs) = (0, 1);
+        let (mut retry, mut proofs, mut spoilt) = (0, 1, false);
         loop {
             let Session(url) = match session.take() {
                 Some(session) => session,
@@ -96,6 +105,11 @@ impl Registry {
             let (cause, hint) = match self.put(path, &request, blob, open).await? {
                 Sent::Done => return Ok(()),
                 Sent::Again(cause, hint) => (cause, hint),
+                Sent::Spoilt(error) if spoilt => return Err(error),
+                Sent::Spoilt(error) => {
+                    spoilt = true;
+                    (error.to_string(), Hint::None)
+                }
                 Sent::Unproven(response, proof) => {
                     let authorizer = &self.door().await?.authorizer;
                     let last = proofs >= PROOFS;
@@ -176,7 +190,13 @@ impl Registry {
                 let hint = hint(status, response.headers());
                 Ok(Sent::Again(response.complaint().await, hint))
             }
-            _ => Err(self.error(response, || format!("docker://{}/{path}", self.host)).await),
+            _ => match self.error(response, || format!("docker://{}/{path}", self.host)).await {
+                // What was sent had the right digest, so it was spoilt on the way.
+                spoilt @ TransportError::Refused { .. } if has_code(&spoilt, "DIGEST_INVALID") => {
+                    Ok(Sent::Spoilt(spoilt))
+                }
+                error => Err(error),
+            },
         }
     }
 
@@ -201,6 +221,10 @@ impl Registry {
         });
         Streamed { length: blob.size, body: reqwest::Body::wrap_stream(pieces), progress }
     }
+}
+
+fn has_code(error: &TransportError, wanted: &str) -> bool {
+    matches!(error, TransportError::Refused { code, .. } if code == wanted)
 }
 
 /// Adds the digest to an upload's URL and leaves everything else in it as the registry wrote it.

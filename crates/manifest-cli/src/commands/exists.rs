@@ -1,0 +1,21 @@
+//! `manifest exists`
+
+use clap::Args;
+
+use crate::context::{Context, selector};
+use crate::error::CliError;
+
+/// Say by the exit code whether a list is in the store: 0 yes, 1 no
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  manifest exists app:1.0 || manifest create app:1.0")]
+pub(crate) struct Exists {
+    /// The list: its name, its id, or at least 12 digits of its id
+    list: String,
+}
+
+impl Exists {
+    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        let exists = context.store()?.exists(&selector(&self.list)?).await?;
+        Ok(u8::from(!exists))
+    }
+}

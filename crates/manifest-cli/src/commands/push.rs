@@ -1,0 +1,280 @@
+//! `manifest push`
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use manifest_core::{Encoded, Format};
+use manifest_publish::{Action, Content, Outcome, Plan, PushOptions, Target, dry_run, push};
+use manifest_store::{Force, Record, Store};
+use manifest_transport::{Location, Pick, Transport};
+use serde::Serialize;
+
+use crate::args::RegistryArgs;
+use crate::context::{Context, selector};
+use crate::entry::shown;
+use crate::error::CliError;
+use crate::gather::location;
+
+/// Push a list with everything in it, and let the tag mean it once all is there
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  manifest push app:1.0 docker://registry.example.com/app:1.0
+  manifest push app:1.0 oci:layout:1.0
+  manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
+  manifest push --digestfile app.digest registry.example.com/app:1.0")]
+pub(crate) struct Push {
+    /// The list: its name, its id, or at least 12 digits of its id
+    list: String,
+    /// Where to: docker://HOST/REPOSITORY[:TAG] or oci:DIRECTORY[:NAME] [default: the list's own name]
+    target: Option<String>,
+    /// Bring the images along; --all=false pushes the list only
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
+    all: bool,
+    /// Push the list in this format, oci or v2s2; its images stay as they are
+    #[arg(long, short, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Write the digest of what was pushed to a file
+    #[arg(long, value_name = "FILE")]
+    digestfile: Option<PathBuf>,
+    /// Show what would be done; only reading requests are sent
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove the list from the store when it is pushed
+    #[arg(long = "rm", visible_alias = "purge", short = 'p')]
+    remove: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    schema: &'static str,
+    target: String,
+    digest: String,
+    media_type: String,
+    size: usize,
+    dry_run: bool,
+    converted: bool,
+    manifests: Manifests,
+    blobs: Vec<Blobs>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plan: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Manifests {
+    present: usize,
+    written: usize,
+}
+
+#[derive(Serialize)]
+struct Blobs {
+    action: &'static str,
+    count: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Step {
+    action: &'static str,
+    digest: String,
+    size: u64,
+    from: String,
+}
+
+impl Push {
+    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        let store = context.store()?;
+        let record = store.load(&selector(&self.list)?).await?;
+        let to = self.target(&record)?;
+        let transport = context.transport(&self.registry, &[&to])?;
+        let target = open(&transport, &to)?;
+        let list = self.converted(context, &record)?;
+        let content = Content { list: &list, entries: record.list().entries(), sources: record.sources() };
+        let options = PushOptions { entries: self.all, jobs: self.registry.jobs };
+        if self.dry_run {
+            let plan = dry_run(&transport, content, &target, &options).await?;
+            context
+                .ui
+                .result(&plan_text(&plan, &list, &to), &self.plan_report(&plan, &record, &list, &to))?;
+            return Ok(0);
+        }
+        let outcome = push(&transport, content, &target, &options, &context.ui).await?;
+        if let Some(path) = &self.digestfile {
+            write_digest(path, &list)?;
+        }
+        context.ui.note(format_args!("pushed {} to {to}: {}", shown(&record), summary(&outcome)));
+        context.ui.result(&format!("{}\n", list.digest), &self.report(&outcome, &record, &list, &to))?;
+        if self.remove {
+            remove(&store, &record, context).await?;
+        }
+        Ok(0)
+    }
+
+    /// Where to push: what is given, else the registry that the list's own name names.
+    fn target(&self, record: &Record) -> Result<Location, CliError> {
+        let to = match &self.target {
+            Some(text) => location(text)?,
+            None => {
+                let own = record.names().iter().find(|name| !name.is_local());
+                let own = own.ok_or_else(|| {
+                    let message = format!("{} names no registry to push to", shown(record));
+                    CliError::Misuse(
+                        message,
+                        "give a target: docker://HOST/REPOSITORY:TAG or oci:DIRECTORY:NAME",
+                    )
+                })?;
+                Location::Registry(own.reference().clone())
+            }
+        };
+        let refuse = |message: &str, hint| Err(CliError::Misuse(format!("{to}: {message}"), hint));
+        match &to {
+            Location::Registry(reference) if reference.digest().is_some() => refuse(
+                "a target has a tag, not a digest",
+                "the digest follows from the list; --digestfile writes it down",
+            ),
+            Location::Layout(_, Pick::Digest(_) | Pick::Position(_)) => {
+                refuse("a target has a name, not a digest or position", "it is written oci:DIRECTORY[:NAME]")
+            }
+            Location::Store(_) => {
+                refuse("a list is pushed out of the store, not into it", "manifest tag gives it another name")
+            }
+            _ => Ok(to),
+        }
+    }
+
+    /// The list as it will stand at the target; a conversion that was asked for is said.
+    fn converted(&self, context: &Context, record: &Record) -> Result<Encoded, CliError> {
+        let frozen = record.encoded();
+        match self.format {
+            Some(format) if format != frozen.format => {
+                let list = record.list().encode(format)?;
+                let (from, to) = (&frozen.media_type, &list.media_type);
+                context.ui.note(format_args!("converted from {from} to {to}, so the digest is another one"));
+                Ok(list)
+            }
+            _ => Ok(frozen.clone()),
+        }
+    }
+
+    fn report(&self, outcome: &Outcome, record: &Record, list: &Encoded, to: &Location) -> Report {
+        let manifests = Manifests { present: outcome.present, written: outcome.manifests };
+        let blobs = outcome.blobs.iter().map(|(action, (count, bytes))| Blobs {
+            action: action.as_str(),
+            count: *count,
+            bytes: *bytes,
+        });
+        self.any_report(record, list, to, manifests, blobs.collect(), Vec::new())
+    }
+
+    fn plan_report(&self, plan: &Plan, record: &Record, list: &Encoded, to: &Location) -> Report {
+        let manifests = Manifests { present: plan.present.len(), written: plan.manifests.len() };
+        let blobs = ACTIONS.into_iter().map(|action| {
+            let (count, bytes) = plan.count(action);
+            Blobs { action: action.as_str(), count, bytes }
+        });
+        let steps = plan.blobs.values().map(|step| Step {
+            action: step.action.as_str(),
+            digest: step.blob.digest.to_string(),
+            size: step.blob.size,
+            from: step.from.to_string(),
+        });
+        let blobs = blobs.filter(|blobs| blobs.count > 0).collect();
+        self.any_report(record, list, to, manifests, blobs, steps.collect())
+    }
+
+    fn any_report(
+        &self,
+        record: &Record,
+        list: &Encoded,
+        to: &Location,
+        manifests: Manifests,
+        blobs: Vec<Blobs>,
+        plan: Vec<Step>,
+    ) -> Report {
+        Report {
+            schema: "push/1",
+            target: to.to_string(),
+            digest: list.digest.to_string(),
+            media_type: list.media_type.to_string(),
+            size: list.bytes.len(),
+            dry_run: self.dry_run,
+            converted: list.digest != record.encoded().digest,
+            manifests,
+            blobs,
+            plan,
+        }
+    }
+}
+
+const ACTIONS: [Action; 4] = [Action::Skip, Action::Mount, Action::Copy, Action::Leave];
+
+fn open(transport: &Transport, to: &Location) -> Result<Target, CliError> {
+    let name = match to {
+        Location::Registry(reference) => reference.tag().map(ToString::to_string),
+        Location::Layout(_, Pick::Name(name)) => Some(name.clone()),
+        _ => None,
+    };
+    match transport.open(to) {
+        Some((place, _)) => Ok(Target { place, name }),
+        None => {
+            let message = format!("{to} cannot be pushed to");
+            Err(CliError::Misuse(message, "a target is docker://HOST/REPOSITORY:TAG or oci:DIRECTORY:NAME"))
+        }
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    if outcome.short_way {
+        return format!("the list; its {} entries were there", outcome.present);
+    }
+    let mut text = format!("{} manifests written, {} were there", outcome.manifests, outcome.present);
+    for (action, (count, bytes)) in &outcome.blobs {
+        let word = match action {
+            Action::Skip => "were there",
+            Action::Mount => "mounted",
+            Action::Copy => "copied",
+            _ => "left out",
+        };
+        text.push_str(&format!(", {count} blobs ({bytes} bytes) {word}"));
+    }
+    text
+}
+
+fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
+    let mut text = String::new();
+    for digest in &plan.present {
+        text.push_str(&format!("present   {digest} manifest\n"));
+    }
+    for step in plan.blobs.values() {
+        let (action, blob) = (step.action.as_str(), &step.blob);
+        text.push_str(&format!("{action:9} {} blob, {} bytes, from {}\n", blob.digest, blob.size, step.from));
+    }
+    for step in &plan.manifests {
+        let (digest, bytes) = (step.manifest.digest, step.manifest.bytes.len());
+        text.push_str(&format!("write     {digest} manifest, {bytes} bytes\n"));
+    }
+    text.push_str(&format!("write     {} list, {} bytes, as {to}\n", list.digest, list.bytes.len()));
+    text
+}
+
+fn write_digest(path: &Path, list: &Encoded) -> Result<(), CliError> {
+    let error = |error| CliError::File("write", path.to_owned(), error);
+    let mut file = File::create(path).map_err(error)?;
+    file.write_all(list.digest.to_string().as_bytes()).map_err(error)
+}
+
+/// Removes the pushed record with all its names, unless it was edited since it was read.
+async fn remove(store: &Store, record: &Record, context: &Context) -> Result<(), CliError> {
+    let which = selector(&record.id().to_string())?;
+    if store.load(&which).await?.encoded().digest != record.encoded().digest {
+        context.ui.note(format_args!("{} was edited during the push and stays", shown(record)));
+        return Ok(());
+    }
+    store.remove(&which, Force::Yes).await?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `manifest untag`
+
+use clap::Args;
+use manifest_core::ListName;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::CliError;
+
+/// Take names away from lists; a list without a name stays and is found by its id
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  manifest untag app:latest")]
+pub(crate) struct Untag {
+    /// The names
+    #[arg(required = true)]
+    name: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    untagged: Vec<String>,
+}
+
+impl Untag {
+    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        let store = context.store()?;
+        let mut names: Vec<ListName> = Vec::new();
+        for text in &self.name {
+            names.push(text.parse().map_err(|error| CliError::Name(text.clone(), error))?);
+        }
+        let mut untagged = Vec::new();
+        for name in &names {
+            store.untag(name).await?;
+            untagged.push(name.to_string());
+        }
+        let text: String = untagged.iter().map(|name| format!("Untagged: {name}\n")).collect();
+        context.ui.result(&text, &Report { schema: "untag/1", untagged })?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,129 @@
+//! What the verbs work with: wires the crates together as arguments and environment say.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use manifest_store::{Selector, Store, StoreOptions};
+use manifest_transport::auth::{CredentialSearch, Login};
+use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport};
+
+use crate::args::{Global, RegistryArgs};
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::ui::Ui;
+
+/// What the verbs work with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    environment: Environment,
+    pub(crate) ui: Ui,
+    global: Global,
+    /// What was typed, for the history and for those who wait for a lock; logins are left out.
+    command_line: String,
+}
+
+impl Context {
+    pub(crate) fn new(environment: Environment, ui: Ui, global: Global, arguments: &[OsString]) -> Self {
+        Self { environment, ui, global, command_line: command_line(arguments) }
+    }
+
+    /// The store; nothing is opened before it is used.
+    pub(crate) fn store(&self) -> Result<Store, CliError> {
+        let root = self.global.store.clone().or_else(|| self.environment.store()).ok_or_else(|| {
+            let message = "there is no place for the store: neither HOME nor XDG_DATA_HOME is set".to_owned();
+            CliError::Misuse(message, "--store DIR or $MANIFEST_STORE names one")
+        })?;
+        let (lock_timeout, command) = (self.global.lock_timeout, self.command_line.clone());
+        Ok(Store::open(root, StoreOptions { lock_timeout, command, ..StoreOptions::default() }))
+    }
+
+    /// What reaches images; `--creds`, `--cert-dir` and `--tls-verify` are for the hosts of `named` and no others.
+    pub(crate) fn transport(&self, args: &RegistryArgs, named: &[&Location]) -> Result<Transport, CliError> {
+        let hosts: BTreeSet<&str> = named.iter().filter_map(|location| host(location)).collect();
+        let mut search = CredentialSearch::new(&self.environment.logins());
+        if let Some(file) = &args.authfile {
+            search = search.with_auth_file(file);
+        }
+        if let Some(text) = &args.creds {
+            let mut hosts = hosts.iter();
+            let (Some(host), None) = (hosts.next(), hosts.next()) else {
+                let message = "--creds needs exactly one registry to be named".to_owned();
+                return Err(CliError::Misuse(message, "--authfile FILE holds logins for several registries"));
+            };
+            search = search.with_login(host, self.login(text, host)?, "--creds");
+        }
+        let verify = args.tls_verify.or(args.insecure.map(|insecure| !insecure));
+        let tls = Tls { verify, cert_dir: args.cert_dir.clone() };
+        let settings = Settings {
+            credentials: Arc::new(search),
+            hosts: hosts.into_iter().map(|host| (host.to_owned(), tls.clone())).collect(),
+            retry: RetryPolicy {
+                retries: args.retry,
+                base: args.retry_delay,
+                budget: args.retry_budget,
+                ..RetryPolicy::default()
+            },
+            jobs: args.jobs,
+            ..Settings::default()
+        };
+        Ok(Transport::new(settings, Arc::new(self.ui.clone())))
+    }
+
+    /// The login of `--creds`; what is missing in it is asked for where somebody can answer.
+    fn login(&self, text: &str, host: &str) -> Result<Login, CliError> {
+        if let Some(login) = Login::from_pair(text) {
+            return Ok(login);
+        }
+        if !self.environment.asks {
+            let message = "--creds holds no password, and nobody can be asked".to_owned();
+            return Err(CliError::Misuse(
+                message,
+                "it is written USER:PASSWORD; --authfile FILE keeps it off the command line",
+            ));
+        }
+        let password = rpassword::prompt_password(format!("Password of {text} at {host}: "))
+            .map_err(CliError::Output)?;
+        Ok(Login::new(text, password))
+    }
+}
+
+fn host(location: &Location) -> Option<&str> {
+    match location {
+        Location::Registry(reference) => Some(reference.domain()),
+        _ => None,
+    }
+}
+
+/// The list that a LIST argument names.
+pub(crate) fn selector(text: &str) -> Result<Selector, CliError> {
+    text.parse().map_err(|error| CliError::Name(text.to_owned(), error))
+}
+
+/// The arguments as one line, without the values that may be secret.
+fn command_line(arguments: &[OsString]) -> String {
+    let mut words = vec!["manifest".to_owned()];
+    let mut hide = false;
+    for argument in arguments.iter().skip(1) {
+        let word = argument.to_string_lossy();
+        words.push(match word.split_once('=') {
+            _ if hide => "***".to_owned(),
+            Some(("--creds", _)) => "--creds=***".to_owned(),
+            _ => word.clone().into_owned(),
+        });
+        hide = word == "--creds";
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_keeps_no_passwords() {
+        let line = |text: &str| command_line(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(line("manifest add --creds u:p app x"), "manifest add --creds *** app x");
+        assert_eq!(line("/usr/bin/manifest add --creds=u:p app"), "manifest add --creds=*** app");
+    }
+}

@@ -1,0 +1,77 @@
+//! What the program is told besides its arguments.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+/// Variables and circumstances of a run, gathered in one place so that tests can make their own.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
+pub struct Environment {
+    /// The variables.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Whether standard error is a terminal, so that progress can be drawn there.
+    pub terminal: bool,
+    /// Whether standard input is a terminal, so that somebody can be asked.
+    pub asks: bool,
+    /// The user's number, for the runtime directory of containers' tools.
+    pub uid: Option<u32>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            terminal: std::io::stderr().is_terminal(),
+            asks: std::io::stdin().is_terminal(),
+            uid: uid(),
+        }
+    }
+
+    /// A variable that is set to something.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    /// The directory of the store when nobody names one.
+    pub(crate) fn store(&self) -> Option<PathBuf> {
+        // A relative XDG_DATA_HOME is invalid by its specification and counts as not set.
+        let data = self.path("XDG_DATA_HOME").filter(|path| path.is_absolute());
+        let data = data.or_else(|| Some(self.path("HOME")?.join(".local/share")));
+        self.path("MANIFEST_STORE").or_else(|| Some(data?.join("manifest")))
+    }
+
+    /// What decides where logins are looked for.
+    pub(crate) fn logins(&self) -> manifest_transport::auth::Environment {
+        let mut environment = manifest_transport::auth::Environment::default();
+        environment.xdg_runtime_dir = self.path("XDG_RUNTIME_DIR");
+        environment.xdg_config_home = self.path("XDG_CONFIG_HOME");
+        environment.home = self.path("HOME");
+        environment.docker_config = self.path("DOCKER_CONFIG");
+        environment.registry_auth_file = self.path("REGISTRY_AUTH_FILE");
+        environment.docker_auth_config =
+            self.get("DOCKER_AUTH_CONFIG").and_then(OsStr::to_str).map(Into::into);
+        environment.uid = self.uid;
+        environment.path = self.get("PATH").map(OsStr::to_owned);
+        environment
+    }
+}
+
+#[cfg(unix)]
+fn uid() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    // The owner of our own entry in /proc is who we are; spares a system-call crate.
+    std::fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn uid() -> Option<u32> {
+    None
+}

@@ -1,0 +1,303 @@
+//! Errors for people and programs: what failed, what would help, and the exit code.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use manifest_core::{EditError, EncodeError, ReferenceError};
+use manifest_publish::{PublishError, ResolveError};
+use manifest_store::{StoreError, UpdateError};
+use manifest_transport::{LocationError, TransportError};
+use serde::Serialize;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// What was asked for makes no sense; the second field says what would.
+    #[error("{0}")]
+    Misuse(String, &'static str),
+    #[error("{0:?} is not a valid list name")]
+    Name(String, #[source] ReferenceError),
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("{0} has no entry for {1}; it has {2}")]
+    NoSuchPlatform(String, String, String),
+    /// The system refused; the first field completes "cannot …".
+    #[error("cannot {0} {path}", path = .1.display())]
+    File(&'static str, PathBuf, #[source] io::Error),
+    /// Standard output is closed: nobody reads any more, which is no error.
+    #[error("nobody reads the output")]
+    ClosedPipe,
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    #[error("interrupted")]
+    Interrupted(Signal),
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// A signal that ends a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Interrupt,
+    Terminate,
+}
+
+impl From<TransportError> for CliError {
+    fn from(error: TransportError) -> Self {
+        Self::Publish(error.into())
+    }
+}
+
+impl<E: Into<Self>> From<UpdateError<E>> for CliError {
+    fn from(error: UpdateError<E>) -> Self {
+        match error {
+            UpdateError::Store(error) => Self::Store(error),
+            UpdateError::Edit(error) => error.into(),
+        }
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::Output(error) }
+    }
+}
+
+/// The error object of `--output json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorObject {
+    error: Body,
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    kind: &'static str,
+    message: String,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    exit: u8,
+}
+
+/// What an error means: a word for programs, the exit code, and what would help.
+struct Meaning {
+    kind: &'static str,
+    exit: u8,
+    hint: Option<String>,
+}
+
+const fn meaning(kind: &'static str, exit: u8) -> Meaning {
+    Meaning { kind, exit, hint: None }
+}
+
+impl Meaning {
+    fn hint(self, text: impl Into<String>) -> Self {
+        Self { hint: Some(text.into()), ..self }
+    }
+}
+
+impl CliError {
+    /// The exit code.
+    pub(crate) fn exit(&self) -> u8 {
+        self.meaning().exit
+    }
+
+    /// For people: the error, its causes and what would help, a line each.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {self}");
+        for cause in self.causes() {
+            text.push_str("\n  because: ");
+            text.push_str(&cause);
+        }
+        if let Some(hint) = self.meaning().hint {
+            text.push_str("\nhint: ");
+            text.push_str(&hint);
+        }
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn object(&self) -> ErrorObject {
+        let Meaning { kind, exit, hint } = self.meaning();
+        ErrorObject { error: Body { kind, message: self.to_string(), causes: self.causes(), hint, exit } }
+    }
+
+    fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Misuse(_, hint) => meaning("misuse", 2).hint(*hint),
+            Self::Name(..) | Self::Location(_) => meaning("invalid_reference", 2),
+            Self::Store(error) => store(error),
+            Self::Edit(error) => edit(error),
+            Self::Encode(error) => encode(error),
+            Self::Resolve(error) => resolve(error),
+            Self::Publish(error) => publish(error),
+            Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
+            Self::File(..) | Self::Output(_) | Self::Start(_) => meaning("io", 12),
+            Self::ClosedPipe => meaning("closed_pipe", 0),
+            Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
+            Self::Interrupted(Signal::Terminate) => meaning("terminated", 143),
+        }
+    }
+}
+
+fn store(error: &StoreError) -> Meaning {
+    match error {
+        StoreError::NotFound(_) => meaning("list_not_found", 3).hint("manifest ls shows the lists there are"),
+        StoreError::NameTaken { .. } => meaning("name_taken", 4)
+            .hint("--if-exists amend adds to the list that is there, --if-exists replace starts anew"),
+        StoreError::SeveralNames { .. } => {
+            meaning("several_names", 4).hint("name one of them to remove that name only, or add --force")
+        }
+        StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
+        StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),
+        StoreError::Damaged { .. } => meaning("damaged", 7),
+        StoreError::NewerVersion { .. } => meaning("newer_version", 7).hint("update this program"),
+        StoreError::Unencodable(error) => encode(error),
+        StoreError::NotDurable(..) => {
+            meaning("not_durable", 11).hint("run the command again; that is harmless")
+        }
+        StoreError::TooLarge(_) => meaning("too_large", 2),
+        StoreError::NoLocks(..) => {
+            meaning("no_locks", 12).hint("--store names a directory on another file system")
+        }
+        StoreError::Io(_, _, error) => io_error(error),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn io_error(error: &io::Error) -> Meaning {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            meaning("disk_full", 12).hint("nothing was changed; free some space and run the command again")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            meaning("permission", 12).hint("--store or $MANIFEST_STORE names another directory")
+        }
+        _ => meaning("io", 12),
+    }
+}
+
+fn edit(error: &EditError) -> Meaning {
+    match error {
+        EditError::NoSuchEntry(_) => {
+            meaning("entry_not_found", 3).hint("manifest inspect LIST shows the entries")
+        }
+        EditError::PlatformTaken { .. } => meaning("platform_taken", 4)
+            .hint("--replace puts the new image in its place, --allow-duplicate keeps both"),
+        EditError::HalfPlatform(_) => meaning("misuse", 2).hint("give --os and --arch together"),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn encode(error: &EncodeError) -> Meaning {
+    match error {
+        EncodeError::NotRepresentable { format: manifest_core::Format::Docker, .. } => {
+            meaning("not_representable", 8)
+                .hint("--format oci writes an OCI image index, which has a place for it")
+        }
+        EncodeError::NotRepresentable { .. } => meaning("not_representable", 8)
+            .hint("--format v2s2 writes a Docker manifest list, which has a place for it"),
+        EncodeError::OciChild { .. } => meaning("oci_child", 8)
+            .hint("--format oci writes an OCI image index, which holds images of both kinds"),
+        EncodeError::TooLarge(_) => meaning("too_large", 8).hint("registries refuse larger manifests"),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn resolve(error: &ResolveError) -> Meaning {
+    match error {
+        ResolveError::Transport(error) => transport(error),
+        ResolveError::Store(error) => store(error),
+        ResolveError::Place(..) => meaning("damaged", 7),
+        ResolveError::SeveralPlatforms { .. } => {
+            meaning("several_platforms", 2).hint("--all adds every one, --platform OS/ARCH one of them")
+        }
+        ResolveError::NoSuchPlatform { .. } => meaning("no_such_platform", 3),
+        ResolveError::TooDeep(_) | ResolveError::Config { .. } => meaning("bad_content", 7),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn publish(error: &PublishError) -> Meaning {
+    match error {
+        PublishError::Transport(error) | PublishError::Entry { source: error, .. } => transport(error),
+        PublishError::Encode(error) => encode(error),
+        PublishError::Place(..) => meaning("damaged", 7),
+        PublishError::NoSource(_) => {
+            meaning("no_source", 3).hint("add the image again, or push with --all=false if the target has it")
+        }
+        PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn transport(error: &TransportError) -> Meaning {
+    match error {
+        TransportError::NotFound(_) => meaning("image_not_found", 3),
+        TransportError::NotAuthorised { .. } => meaning("not_authorised", 6).hint(
+            "--creds USER or --authfile FILE gives another login; podman login and docker login keep one",
+        ),
+        TransportError::Denied { .. } => {
+            meaning("denied", 6).hint("the login is known but has no right to do this")
+        }
+        TransportError::Realm { .. } => meaning("realm", 6),
+        TransportError::Refused { status: 413, .. } => {
+            meaning("refused", 5).hint("the registry takes smaller manifests only")
+        }
+        TransportError::Refused { code, .. } if code == "MANIFEST_INVALID" => meaning("refused", 5)
+            .hint("the registry may not take this kind of list; --format chooses another"),
+        TransportError::Refused { code, .. } if code.ends_with("BLOB_UNKNOWN") => meaning("refused", 5).hint(
+            "the registry lacks something that the list names; push without --all=false brings it along",
+        ),
+        TransportError::Refused { .. }
+        | TransportError::Protocol { .. }
+        | TransportError::Untrusted { .. } => meaning("registry", 5),
+        TransportError::Exhausted { .. } => {
+            meaning("retries_exhausted", 5).hint("--retry N tries more often")
+        }
+        TransportError::ComeBack { .. } => {
+            meaning("rate_limited", 5).hint("--retry-budget TIME waits longer")
+        }
+        TransportError::Unreachable { message, .. } if message.contains("certificate") => {
+            meaning("certificate", 5).hint(
+                "--cert-dir DIR names the authority that signed it; --tls-verify=false does not check it",
+            )
+        }
+        TransportError::Unreachable { .. } => meaning("unreachable", 5),
+        TransportError::DigestMismatch { .. }
+        | TransportError::SizeMismatch { .. }
+        | TransportError::TooLarge { .. }
+        | TransportError::Decode { .. }
+        | TransportError::Config { .. }
+        | TransportError::NotALayout(..) => meaning("bad_content", 7),
+        TransportError::Credentials(_) => meaning("credentials", 6),
+        TransportError::LayoutBusy(..) => meaning("busy", 9),
+        TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
+            meaning("file_not_found", 3)
+        }
+        TransportError::Io(_, _, error) => io_error(error),
+        TransportError::Tls { .. } => meaning("tls", 12),
+        _ => meaning("bug", 70),
+    }
+}

@@ -1,0 +1,174 @@
+//! From image arguments to entries and the sources they are kept with.
+
+use std::path::absolute;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
+use manifest_publish::{Selection, choose, resolve};
+use manifest_store::{Draft, Source, Store};
+use manifest_transport::{Location, Transport};
+
+use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
+use crate::context::{Context, selector};
+use crate::error::CliError;
+
+/// Images that are read at once.
+const AT_ONCE: usize = 24;
+
+/// What one image argument brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Gathered {
+    /// The entries, as they will stand in the list.
+    pub(crate) entries: Vec<Descriptor>,
+    /// Where they can be read again.
+    pub(crate) sources: Vec<Source>,
+    /// The origin, for people.
+    pub(crate) origin: String,
+}
+
+impl Gathered {
+    /// Puts the entries into a draft.
+    pub(crate) fn add_to(
+        &self,
+        draft: &mut Draft,
+        on_conflict: OnConflict,
+    ) -> Result<Vec<manifest_core::Added>, manifest_core::EditError> {
+        let added = draft.list.add_all(self.entries.iter().cloned(), on_conflict)?;
+        self.sources.iter().cloned().for_each(|source| draft.sources.add(source));
+        Ok(added)
+    }
+}
+
+/// Image arguments, read and checked for sense before anything is asked of a registry.
+pub(crate) struct Images {
+    locations: Vec<(String, Location)>,
+    selection: Selection,
+    change: Annotate,
+}
+
+impl Images {
+    /// Understands the arguments.
+    pub(crate) fn parse(
+        texts: &[String],
+        select: &SelectArgs,
+        entry: Option<&EntryArgs>,
+    ) -> Result<Self, CliError> {
+        let locations = texts.iter().map(|text| Ok((text.clone(), location(text)?)));
+        let locations = locations.collect::<Result<Vec<_>, CliError>>()?;
+        let change = entry.map(|entry| entry.change(OnConflict::Refuse)).unwrap_or_default();
+        let names_platform = change.os.is_some() || change.arch.is_some() || change.variant.is_some();
+        if names_platform && (select.all || !select.platform.is_empty()) {
+            let message = "--os, --arch and --variant say what one image is for; --all and --platform choose from a list";
+            return Err(CliError::Misuse(
+                message.to_owned(),
+                "manifest annotate changes entries after they were added",
+            ));
+        }
+        let selection = Selection {
+            all: select.all,
+            platforms: select.platform.clone(),
+            given: given(&change),
+            attestations: select.attestations,
+            nest: select.nest,
+        };
+        Ok(Self { locations, selection, change })
+    }
+
+    /// Where the images are.
+    pub(crate) fn locations(&self) -> Vec<&Location> {
+        self.locations.iter().map(|(_, location)| location).collect()
+    }
+
+    /// Reads all of them, several at once; the outcome is in the order of the arguments.
+    pub(crate) async fn gather(
+        &self,
+        context: &Context,
+        registry: &RegistryArgs,
+        store: &Store,
+    ) -> Result<Vec<Gathered>, CliError> {
+        let transport = context.transport(registry, &self.locations())?;
+        stream::iter(&self.locations)
+            .map(|(text, location)| self.one(text, location, &transport, store))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn one(
+        &self,
+        text: &str,
+        location: &Location,
+        transport: &Transport,
+        store: &Store,
+    ) -> Result<Gathered, CliError> {
+        let Some((place, which)) = transport.open(location) else {
+            return self.record(text, location, store).await;
+        };
+        let what = location.to_string();
+        let resolved = resolve(&place, &which, &self.selection, &what).await?;
+        let entries = self.changed(resolved.entries, resolved.was_list)?;
+        let source = Source {
+            from: text.to_owned(),
+            place: place.to_string(),
+            digest: resolved.digest,
+            resolved: Timestamp::now(),
+            entries: entries.iter().map(|entry| entry.digest).collect(),
+        };
+        Ok(Gathered { entries, sources: vec![source], origin: what })
+    }
+
+    /// Takes entries over from another list of the store, with their sources.
+    async fn record(&self, text: &str, location: &Location, store: &Store) -> Result<Gathered, CliError> {
+        let Location::Store(name) = location else {
+            let message = format!("{text} cannot be read from");
+            return Err(CliError::Misuse(message, "images are docker://…, oci:… or store:LIST"));
+        };
+        let record = store.load(&selector(name)?).await?;
+        let what = location.to_string();
+        if self.selection.nest {
+            let message = format!("{what} is a draft; only a list that was pushed can be nested");
+            return Err(CliError::Misuse(message, "push it first and add it from where it was pushed to"));
+        }
+        let chosen = choose(record.list().entries().to_vec(), &self.selection, &what)?;
+        let entries = self.changed(chosen, true)?;
+        let digests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
+        let with_chosen = |source: &Source| {
+            let kept = source.entries.iter().filter(|digest| digests.contains(digest)).copied().collect();
+            Source { entries: kept, ..source.clone() }
+        };
+        let sources = record.sources().iter().map(with_chosen).filter(|source| !source.entries.is_empty());
+        Ok(Gathered { sources: sources.collect(), entries, origin: what })
+    }
+
+    /// Applies what the user says of the entries.
+    fn changed(&self, mut entries: Vec<Descriptor>, from_list: bool) -> Result<Vec<Descriptor>, CliError> {
+        let mut change = self.change.clone();
+        if from_list {
+            // They chose the entry, which says itself what it is for.
+            (change.os, change.arch, change.variant) = (None, None, None);
+        }
+        for entry in entries.iter_mut().filter(|entry| !entry.is_attestation()) {
+            change.apply(entry)?;
+        }
+        Ok(entries)
+    }
+}
+
+/// The platform that the user gives, when it is whole.
+fn given(change: &Annotate) -> Option<Platform> {
+    let (os, arch) = (change.os.clone()?, change.arch.clone()?);
+    let variant = change.variant.clone().filter(|variant| !variant.is_empty());
+    Some(Platform { os, architecture: arch, variant, ..Platform::default() })
+}
+
+/// Understands where an image is; a directory is meant from where we are now.
+pub(crate) fn location(text: &str) -> Result<Location, CliError> {
+    match text.parse()? {
+        Location::Layout(path, pick) => {
+            let path = absolute(&path).map_err(|error| CliError::File("find", path, error))?;
+            Ok(Location::Layout(path, pick))
+        }
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,150 @@
+//! From arguments to an exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::args::{Cli, Command};
+use crate::commands;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::error::{CliError, Signal};
+use crate::ui::{Output, Stream, Ui, Volume};
+
+/// How long unfinished file work may go on after the command has ended; a commit takes a few milliseconds.
+const LEAVE: Duration = Duration::from_millis(800);
+
+/// Runs the program as its process: arguments, environment and streams are those of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    ExitCode::from(run(std::env::args_os(), Environment::of_process(), out, err))
+}
+
+/// Runs the program and returns its exit code; the first argument is the program's name.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &arguments, out, err),
+    };
+    let global = cli.global.clone();
+    let volume = match (global.quiet, global.verbose) {
+        (true, _) => Volume::Quiet,
+        (_, true) => Volume::Verbose,
+        _ => Volume::Normal,
+    };
+    let ui = Ui::new(out, err, global.output, volume, environment.terminal);
+    let context = Context::new(environment, ui.clone(), global, &arguments);
+    let outcome = match cli.command {
+        // These two need neither runtime nor store, and are asked often.
+        Command::Version(verb) => verb.run(&context),
+        Command::Completions(verb) => verb.run(&context),
+        command => in_runtime(command, &context),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(CliError::ClosedPipe) => 0,
+        Err(error) => {
+            match ui.output() {
+                Output::Text => ui.error(format_args!("{}", error.text())),
+                Output::Json => {
+                    let object = serde_json::to_string(&error.object()).unwrap_or_default();
+                    ui.error(format_args!("{object}"));
+                }
+            }
+            error.exit()
+        }
+    }
+}
+
+/// Tells what is wrong with the arguments, or prints the help that was asked for.
+fn usage(error: &clap::Error, arguments: &[OsString], mut out: Stream, mut err: Stream) -> u8 {
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let json = arguments.iter().any(|a| a == "--output=json")
+        || arguments.windows(2).any(|pair| matches!(pair, [a, b] if a == "--output" && b == "json"));
+    if asked {
+        let to = if error.use_stderr() { &mut err } else { &mut out };
+        // Who asked for help and closed the pipe has read enough.
+        drop(write!(to, "{}", error.render()));
+        return if error.use_stderr() { 2 } else { 0 };
+    }
+    if json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let misuse = CliError::Misuse(message, "manifest VERB --help shows what a verb takes").object();
+        drop(writeln!(err, "{}", serde_json::to_string(&misuse).unwrap_or_default()));
+    } else {
+        drop(write!(err, "{}", error.render()));
+    }
+    2
+}
+
+fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run_verb(command, context) => outcome,
+            signal = interrupted() => Err(CliError::Interrupted(signal)),
+        }
+    });
+    if matches!(outcome, Err(CliError::Interrupted(_))) {
+        runtime.shutdown_timeout(LEAVE);
+    } else {
+        runtime.shutdown_background();
+    }
+    outcome
+}
+
+async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
+    match command {
+        Command::Create(verb) => verb.run(context).await,
+        Command::Add(verb) => verb.run(context).await,
+        Command::Annotate(verb) => verb.run(context).await,
+        Command::Remove(verb) => verb.run(context).await,
+        Command::Inspect(verb) => verb.run(context).await,
+        Command::Push(verb) => verb.run(context).await,
+        Command::Ls(verb) => verb.run(context).await,
+        Command::Exists(verb) => verb.run(context).await,
+        Command::Rm(verb) => verb.run(context).await,
+        Command::Tag(verb) => verb.run(context).await,
+        Command::Untag(verb) => verb.run(context).await,
+        Command::Version(verb) => commands::version::Version::run(&verb, context),
+        Command::Completions(verb) => verb.run(context),
+    }
+}
+
+/// Waits for Ctrl-C or a request to end; never returns where signals cannot be watched.
+async fn interrupted() -> Signal {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        if let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) {
+            return tokio::select! {
+                _ = interrupt.recv() => Signal::Interrupt,
+                _ = terminate.recv() => Signal::Terminate,
+            };
+        }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_ok() {
+        return Signal::Interrupt;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,153 @@
+//! The only printer: results go to standard output, everything else to standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clap::ValueEnum;
+use manifest_core::Descriptor;
+use manifest_publish::{Action, Plan, Progress};
+use manifest_transport::{Event, Observer};
+use serde::Serialize;
+
+mod bar;
+
+use bar::Bar;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object, for programs.
+    Json,
+}
+
+/// How much is told besides the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Volume {
+    /// Errors only.
+    Quiet,
+    /// What is worth knowing.
+    Normal,
+    /// Every request.
+    Verbose,
+}
+
+/// Where a run prints.
+pub(crate) type Stream = Box<dyn Write + Send>;
+
+/// Prints for one run.
+#[derive(Clone)]
+pub(crate) struct Ui(Arc<Inner>);
+
+struct Inner {
+    out: Mutex<Stream>,
+    err: Mutex<Stream>,
+    output: Output,
+    volume: Volume,
+    bar: Bar,
+}
+
+impl fmt::Debug for Ui {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ui")
+            .field("output", &self.0.output)
+            .field("volume", &self.0.volume)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ui {
+    pub(crate) fn new(out: Stream, err: Stream, output: Output, volume: Volume, terminal: bool) -> Self {
+        let bar = Bar::new(terminal && volume != Volume::Quiet);
+        Self(Arc::new(Inner { out: Mutex::new(out), err: Mutex::new(err), output, volume, bar }))
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        self.0.output
+    }
+
+    /// Prints a result: `text` for people or `value` for programs.
+    ///
+    /// # Errors
+    /// What the stream says, a closed pipe among it.
+    pub(crate) fn result<T: Serialize>(&self, text: &str, value: &T) -> io::Result<()> {
+        match self.0.output {
+            Output::Text => self.raw(text.as_bytes()),
+            Output::Json => {
+                let mut json = serde_json::to_vec_pretty(value)?;
+                json.push(b'\n');
+                self.raw(&json)
+            }
+        }
+    }
+
+    /// Prints bytes as they are.
+    ///
+    /// # Errors
+    /// What the stream says, a closed pipe among it.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = lock(&self.0.out);
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Tells what is worth knowing besides the result.
+    pub(crate) fn note(&self, text: fmt::Arguments<'_>) {
+        if self.0.volume >= Volume::Normal {
+            self.line(text);
+        }
+    }
+
+    /// Prints an error, which is never too much.
+    pub(crate) fn error(&self, text: fmt::Arguments<'_>) {
+        self.0.bar.finish();
+        self.line(text);
+    }
+
+    fn line(&self, text: fmt::Arguments<'_>) {
+        self.0.bar.suspend(|| {
+            // Nothing can be told when standard error is gone; the exit code still says it.
+            drop(writeln!(lock(&self.0.err), "{text}"));
+        });
+    }
+}
+
+fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Observer for Ui {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Retry { request, retry, pause, cause } => {
+                let pause = pause.as_secs_f64();
+                self.note(format_args!("retry {retry} of {request} in {pause:.1} s: {cause}"));
+            }
+            Event::Warning(text) => self.note(format_args!("warning: {text}")),
+            Event::Request { method, url, status } if self.0.volume == Volume::Verbose => {
+                self.line(format_args!("{method} {url} {status}"));
+            }
+            Event::Login { host, origin } if self.0.volume == Volume::Verbose => {
+                self.line(format_args!("login for {host} from {origin}"));
+            }
+            Event::Bytes { count, .. } => self.0.bar.advance(count),
+            _ => {}
+        }
+    }
+}
+
+impl Progress for Ui {
+    fn planned(&self, plan: &Plan) {
+        let (_, bytes) = plan.count(Action::Copy);
+        self.0.bar.start(bytes);
+    }
+
+    fn blob(&self, blob: &Descriptor, how: Action) {
+        if self.0.volume == Volume::Verbose {
+            self.line(format_args!("{} {} ({} bytes)", how.as_str(), blob.digest, blob.size));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the target has and what it lacks.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use manifest_core::{Descriptor, Digest, Document};
+use manifest_store::Sources;
+use manifest_transport::{Location, Place, Transport};
+
+use crate::error::{MAX_NESTING, PublishError};
+use crate::plan::{Plan, Surveyed, blobs};
+
+/// An entry that has to be at the target, and where it can be read.
+struct Wanted {
+    entry: Descriptor,
+    from: Place,
+}
+
+/// The place of a source, as a record keeps it.
+pub(crate) fn place(transport: &Transport, text: &str) -> Result<Place, PublishError> {
+    let location: Location = text.parse().map_err(|source| PublishError::Place(text.to_owned(), source))?;
+    match transport.open(&location) {
+        Some((place, _)) => Ok(place),
+        None => Err(PublishError::Place(
+            text.to_owned(),
+            manifest_transport::LocationError::Unsupported("store:".to_owned()),
+        )),
+    }
+}
+
+/// Pairs every entry with its source.
+fn wanted(
+    transport: &Transport,
+    entries: &[Descriptor],
+    sources: &Sources,
+) -> Result<Vec<Wanted>, PublishError> {
+    let one = |entry: &Descriptor| {
+        let source = sources.place_of(&entry.digest).ok_or(PublishError::NoSource(entry.digest))?;
+        Ok(Wanted { entry: entry.clone(), from: place(transport, &source.place)? })
+    };
+    let mut seen = BTreeSet::new();
+    entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
+}
+
+/// Whether the children were taken from the target itself, so that asking for them can be spared.
+pub(crate) fn all_from(
+    transport: &Transport,
+    entries: &[Descriptor],
+    sources: &Sources,
+    target: &Place,
+) -> Result<bool, PublishError> {
+    let mut places = BTreeSet::new();
+    for entry in entries {
+        let Some(source) = sources.place_of(&entry.digest) else { return Ok(false) };
+        places.insert(source.place.as_str());
+    }
+    for text in places {
+        if place(transport, text)? != *target {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Asks the target what it has, reads what it lacks from the sources, and plans the rest.
+pub(crate) async fn survey(
+    transport: &Transport,
+    entries: &[Descriptor],
+    sources: &Sources,
+    target: &Place,
+    jobs: usize,
+) -> Result<Plan, PublishError> {
+    let wanted = wanted(transport, entries, sources)?;
+    target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
+    let (mut level, mut found) = (wanted, Vec::new());
+    for depth in 0..=MAX_NESTING {
+        let surveyed: Vec<Surveyed> = stream::iter(level)
+            .map(|wanted| look(wanted, target, depth))
+            .buffered(jobs)
+            .try_collect()
+            .await?;
+        level = surveyed.iter().flat_map(children).collect();
+        found.extend(surveyed);
+        if level.is_empty() {
+            let known = known_blobs(&found, target, jobs).await?;
+            return Ok(Plan::new(found, &|digest| known.contains(digest), target));
+        }
+    }
+    let deepest = level.first().map_or_else(|| Digest::sha256(b""), |wanted| wanted.entry.digest);
+    Err(PublishError::TooDeep(deepest))
+}
+
+async fn look(wanted: Wanted, target: &Place, depth: usize) -> Result<Surveyed, PublishError> {
+    let Wanted { entry, from } = wanted;
+    let failed = |source| PublishError::Entry { digest: entry.digest, from: from.to_string(), source };
+    if target.has_manifest(&entry.digest).await? {
+        return Ok(Surveyed::Present(entry.digest));
+    }
+    let manifest = from.manifest(&entry.digest.into()).await.map_err(failed)?;
+    check(&entry, manifest.bytes.len() as u64, &manifest.media_type)?;
+    Ok(Surveyed::Missing { manifest, from, depth })
+}
+
+/// The list must not say of a child what the child does not say of itself.
+fn check(entry: &Descriptor, size: u64, media_type: &manifest_core::MediaType) -> Result<(), PublishError> {
+    let untrue = |says: String, is: String| Err(PublishError::Untrue { digest: entry.digest, says, is });
+    if entry.size != size {
+        return untrue(format!("has {} bytes", entry.size), format!("has {size}"));
+    }
+    if entry.media_type != *media_type {
+        return untrue(format!("is {}", entry.media_type), format!("is {media_type}"));
+    }
+    Ok(())
+}
+
+/// The children of a nested list; they are where the list is.
+fn children(found: &Surveyed) -> Vec<Wanted> {
+    match found {
+        Surveyed::Missing { manifest, from, .. } => match &manifest.document {
+            Document::List(list, _) => {
+                let entries = list.entries().iter().cloned();
+                entries.map(|entry| Wanted { entry, from: from.clone() }).collect()
+            }
+            _ => Vec::new(),
+        },
+        Surveyed::Present(_) => Vec::new(),
+    }
+}
+
+/// The blobs that the target has, of those whose bytes would have to be carried.
+///
+/// What can be mounted is not asked for: mounting is one request too, and settles it.
+async fn known_blobs(
+    found: &[Surveyed],
+    target: &Place,
+    jobs: usize,
+) -> Result<BTreeSet<Digest>, PublishError> {
+    let mut ask = std::collections::BTreeMap::new();
+    for one in found {
+        if let Surveyed::Missing { manifest, from, .. } = one
+            && (target.registry_host().is_none() || target.registry_host() != from.registry_host())
+        {
+            ask.extend(blobs(manifest).into_iter().map(|blob| (blob.digest, blob.clone())));
+        }
+    }
+    let known: Vec<Option<Digest>> = stream::iter(ask.into_values())
+        .map(
+            |blob| async move { Ok::<_, PublishError>(target.has_blob(&blob).await?.then_some(blob.digest)) },
+        )
+        .buffer_unordered(jobs)
+        .try_collect()
+        .await?;
+    Ok(known.into_iter().flatten().collect())
+}

@@ -1,0 +1,170 @@
+//! Many at once.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use manifest_store::{IfTaken, Store, StoreError, UpdateError};
+
+use crate::fixture::{Home, add, digests, draft, entry, name, which};
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// DUR-8, DUR-9.
+#[test]
+fn sixteen_threads_with_fifty_adds_each_lose_none() {
+    let home = Home::new();
+    block_on(home.store().create(&name("app"), draft([]), IfTaken::Refuse)).unwrap();
+    std::thread::scope(|threads| {
+        for thread in 0..16 {
+            let home = &home;
+            threads.spawn(move || {
+                let store = home.store();
+                for n in 0..50 {
+                    block_on(store.update(&which("app"), add(thread * 50 + n))).unwrap();
+                }
+            });
+        }
+    });
+    let record = block_on(home.store().load(&which("app"))).unwrap();
+    let found: BTreeSet<_> = digests(&record).into_iter().collect();
+    let expected: BTreeSet<_> = (0..800).map(|n| entry(n).digest).collect();
+    assert_eq!(found, expected);
+    assert_eq!(record.history().changes().len(), 801);
+}
+
+#[test]
+fn one_of_many_who_create_or_tag_a_name_gets_it() {
+    let home = Home::new();
+    let (created, tagged) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|threads| {
+        for thread in 0..8 {
+            let (home, created, tagged) = (&home, &created, &tagged);
+            threads.spawn(move || {
+                let store = home.store();
+                let own = name(&format!("own:{thread}"));
+                block_on(store.create(&own, draft([thread]), IfTaken::Refuse)).unwrap();
+                match block_on(store.create(&name("app"), draft([thread]), IfTaken::Refuse)) {
+                    Ok(_) => created.fetch_add(1, Ordering::SeqCst),
+                    Err(error) => {
+                        assert!(matches!(error, StoreError::NameTaken { .. }), "{error:?}");
+                        0
+                    }
+                };
+                match block_on(store.tag(&(&own).into(), &name("tag"))) {
+                    Ok(_) => tagged.fetch_add(1, Ordering::SeqCst),
+                    Err(error) => {
+                        assert!(matches!(error, StoreError::NameTaken { .. }), "{error:?}");
+                        0
+                    }
+                };
+            });
+        }
+    });
+    assert_eq!((created.into_inner(), tagged.into_inner()), (1, 1));
+    let records = block_on(home.store().records()).unwrap();
+    assert_eq!(records.len(), 9, "who was refused left a record behind");
+    let named: usize = records.iter().map(|record| record.as_ref().unwrap().names().len()).sum();
+    assert_eq!(named, 10);
+}
+
+#[test]
+fn readers_never_wait_and_never_fail_because_of_writers() {
+    let home = Home::new();
+    let store = home.store();
+    block_on(store.create(&name("app"), draft([]), IfTaken::Refuse)).unwrap();
+    block_on(store.create(&name("moving"), draft([]), IfTaken::Refuse)).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let reader = |of: &'static str| {
+            let (home, done) = (&home, &done);
+            move || {
+                // Who had to wait would end at once.
+                let store = home.store_of("reader", Duration::ZERO);
+                let (mut seen, mut rounds) = (0, 0);
+                while !done.load(Ordering::SeqCst) || rounds == 0 {
+                    let record = block_on(store.load(&which(of))).unwrap();
+                    assert!(record.list().entries().len() >= seen, "{of} went back");
+                    assert!(record.names().contains(&name(of)));
+                    seen = record.list().entries().len();
+                    assert!(block_on(store.records()).unwrap().iter().all(Result::is_ok));
+                    rounds += 1;
+                }
+            }
+        };
+        threads.spawn(reader("app"));
+        threads.spawn(reader("moving"));
+        for n in 0..60 {
+            block_on(store.update(&which("app"), add(n))).unwrap();
+            block_on(store.tag(&which("app"), &name("app:2"))).unwrap();
+            block_on(store.create(&name("moving"), draft(0..n), IfTaken::Replace)).unwrap();
+            block_on(store.untag(&name("app:2"))).unwrap();
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+}
+
+/// Runs `waiting` while another thread holds the lock of `app`; the sender lets it go.
+fn while_held(home: &Home, waiting: impl AsyncFnOnce(Store, mpsc::Sender<()>)) {
+    block_on(home.store().create(&name("app"), draft([]), IfTaken::Refuse)).unwrap();
+    let (held, is_held) = mpsc::channel();
+    let (let_go, may_go) = mpsc::channel::<()>();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            let store = home.store_of("manifest add app first", Duration::ZERO);
+            let edit = |draft: &mut manifest_store::Draft| {
+                held.send(()).unwrap();
+                // An error is the other side that has gone, which is as good.
+                may_go.recv().ok();
+                add(1)(draft)
+            };
+            block_on(store.update(&which("app"), edit)).unwrap();
+        });
+        is_held.recv().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let store = home.store_of("manifest add app second", Duration::from_secs(30));
+        runtime.block_on(waiting(store, let_go));
+    });
+}
+
+/// DUR-10.
+#[test]
+fn the_wait_for_a_lock_ends_and_names_the_holder() {
+    let home = Home::new();
+    while_held(&home, async |store, _let_go| {
+        let failed = store.update(&which("app"), add(2)).await.unwrap_err();
+        let UpdateError::Store(StoreError::Busy(what, holder, waited)) = failed else { panic!("{failed:?}") };
+        assert_eq!(what, "app");
+        assert_eq!(holder.command.as_deref(), Some("manifest add app first"));
+        assert_eq!(holder.pid, Some(std::process::id()));
+        assert!((30..31).contains(&waited.as_secs()), "{waited:?}");
+        let failed = store.tag(&which("app"), &name("b")).await.unwrap_err();
+        assert!(matches!(failed, StoreError::Busy(..)), "{failed:?}");
+
+        assert!(store.load(&which("app")).await.unwrap().list().entries().is_empty());
+        store.create(&name("other"), draft([]), IfTaken::Refuse).await.unwrap();
+        store.update(&which("other"), add(1)).await.unwrap();
+    });
+    let record = block_on(home.store().load(&which("app"))).unwrap();
+    assert_eq!(record.list().entries(), [entry(1)]);
+    assert_eq!(record.names(), [name("app")]);
+}
+
+#[test]
+fn who_waits_gets_the_lock_when_it_is_free() {
+    let home = Home::new();
+    while_held(&home, async |store, let_go| {
+        let start = tokio::time::Instant::now();
+        let selector = which("app");
+        let (updated, ()) = tokio::join!(store.update(&selector, add(2)), async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            drop(let_go);
+        });
+        assert_eq!(updated.unwrap().record.list().entries(), [entry(1), entry(2)]);
+        assert!(start.elapsed() >= Duration::from_secs(10));
+    });
+}

@@ -1,0 +1,49 @@
+//! Stores from outside: what every backend must do, and what the local one does to its files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod concurrency;
+mod damage;
+mod fixture;
+mod golden;
+mod leftovers;
+mod performance;
+mod suite;
+mod undoing;
+
+use fixture::Home;
+
+/// Runs the functions of the suite over a backend.
+macro_rules! behaviour {
+    ($home:expr; $($sentence:ident)*) => {$(
+        #[tokio::test]
+        async fn $sentence() {
+            let home = $home;
+            suite::$sentence(&home.store()).await;
+        }
+    )*};
+}
+
+mod local {
+    use super::{Home, suite};
+
+    behaviour! { Home::new();
+        what_is_saved_is_loaded
+        a_store_that_is_not_there_is_empty
+        a_taken_name_is_refused_or_taken_over
+        a_record_can_have_several_names
+        a_name_that_another_record_has_is_refused
+        ids_and_their_prefixes_serve_as_names
+        a_name_wins_over_an_id
+        removing_by_name_frees_the_name_and_then_the_record
+        removing_by_id_asks_before_it_takes_several_names
+        an_edit_that_fails_changes_nothing
+        an_edit_of_nothing_changes_nothing
+        a_list_that_cannot_be_written_is_refused
+        the_format_is_the_one_asked_for
+        a_published_list_keeps_its_bytes_until_it_is_edited
+        sources_follow_the_entries
+        records_come_newest_first
+        the_history_tells_what_was_done
+        only_the_last_thousand_changes_are_kept_one_by_one
+    }
+}
