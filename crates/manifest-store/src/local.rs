@@ -179,11 +179,8 @@ impl Local {
             let target = target.clone();
             move |error| StoreError::Io(what, target, error)
         };
-        let t = std::time::Instant::now();
         let staged = self.files.stage(dir, label, parts).map_err(refused("write"))?;
-        eprintln!("staged {:?}", t.elapsed());
         staged.sync().map_err(refused("sync"))?;
-        eprintln!("synced {:?}", t.elapsed());
         match existing {
             Existing::Keep => staged.create(&target).map_err(refused("create"))?,
             Existing::Replace => staged.replace(&target).map_err(refused("replace"))?,
@@ -193,9 +190,7 @@ impl Local {
 
     /// Writes a record; it is replaced as a whole.
     pub(crate) fn write(&self, record: &Record) -> Result<(), StoreError> {
-        let t = std::time::Instant::now();
         let (head, document) = record.to_file()?;
-        eprintln!("to_file {:?}", t.elapsed());
         let id = record.id().to_string();
         self.put(&self.records(), &id, &id, &[&head, document], Existing::Replace)
     }
@@ -246,7 +241,6 @@ impl Local {
             Err(ReadFailure::Missing) => return Ok(None),
             Err(failure) => return Err(unreadable(path, failure)),
         };
-        eprintln!("READ");
         let mut record = Record::from_file(&path, id, &bytes)?;
         // A name whose file cannot be read is not given up because of that.
         record.retain_names(|name| self.binding(name).map_or(true, |bound| bound == Some(id)));

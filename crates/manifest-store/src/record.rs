@@ -197,9 +197,7 @@ impl Opened {
     pub(crate) fn settle(self, draft: Draft, stamp: &Stamp) -> Result<Settled, StoreError> {
         let Self { mut header, document: old, entries } = self;
         let Draft { list, format, sources, base } = draft;
-        let t = std::time::Instant::now();
         let document = encode(&list, format, (&old, header.format))?;
-        eprintln!("settle encode {:?}", t.elapsed());
         let same_document = document.digest == old.digest;
         let same_sources = sources.is(&header.sources);
         if same_document && same_sources && format == header.format && base == header.base {
@@ -207,14 +205,12 @@ impl Opened {
         }
 
         let list = if same_document { list } else { read_back(&document, &list)? };
-        eprintln!("readback {:?}", t.elapsed());
         let mut change = stamp.change(document.digest);
         change.before = Some(old.digest);
         if !same_document {
             (change.added, change.removed) = difference(&entries, &digests(&list).collect::<Vec<_>>());
             change.revert = Revert::between(&old.bytes, &document.bytes);
         }
-        eprintln!("diff {:?}", t.elapsed());
         let mut kept = sources;
         kept.keep_only(digests(&list));
         let lost = header.sources.lost_in(&kept);
@@ -224,7 +220,6 @@ impl Opened {
             return Ok(Settled::Same(Record { header, list, document: old }));
         }
 
-        eprintln!("sources {:?}", t.elapsed());
         (header.format, header.base, header.sources) = (format, base, kept);
         header.document = DocumentKey::of(&document);
         header.updated = stamp.when;

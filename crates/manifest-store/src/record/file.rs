@@ -46,16 +46,13 @@ impl Record {
     /// [`StoreError::NewerVersion`] and [`StoreError::Damaged`].
     pub(crate) fn from_file(path: &Path, id: RecordId, bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = |what: String| StoreError::damaged(path, what);
-        let t = std::time::Instant::now();
         let (checksum, body) = first_line(path, bytes)?;
         if !checksum.verifies(body) {
             return Err(damaged("its checksum does not fit its content".to_owned()));
         }
         let (header, document) =
             split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
-        eprintln!("checksum+split {:?}", t.elapsed());
         let (header, read) = both(header, document);
-        eprintln!("both {:?}", t.elapsed());
         let header =
             header.map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
         if header.id != id {
@@ -64,7 +61,6 @@ impl Record {
         let (list, format) = read.map_err(|error| damaged(format!("its document is not a list: {error}")))?;
         let document =
             list.encode(format).map_err(|error| damaged(format!("its document cannot be used: {error}")))?;
-        eprintln!("encode {:?}", t.elapsed());
         if DocumentKey::of(&document) != header.document {
             return Err(damaged("its document is not the one that its header names".to_owned()));
         }
@@ -79,9 +75,13 @@ fn both(header: &[u8], document: &[u8]) -> (serde_json::Result<Header>, Result<(
         return (parse(), List::decode(document));
     }
     std::thread::scope(|threads| {
-        let other = threads.spawn(|| List::decode(document));
+        let other = std::thread::Builder::new().spawn_scoped(threads, || List::decode(document));
         let header = parse();
-        let read = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let read = match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system has no thread left to give.
+            Err(_) => List::decode(document),
+        };
         (header, read)
     })
 }
@@ -119,6 +119,6 @@ fn first_line<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Digest, &'a [u8]), St
 
 /// Splits at the first newline, which must come within `limit` bytes.
 fn split_line(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().take(limit).position(|byte| *byte == b'\n')?;
+    let at = memchr::memchr(b'\n', bytes.get(..limit).unwrap_or(bytes))?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }

@@ -241,10 +241,9 @@ impl Authorizer {
         let life = answer.expires_in.and_then(|life| life.as_u64()).filter(|life| *life > 0);
         let life = life.map_or(DEFAULT_LIFE, |life| Duration::from_secs(life.min(86_400)));
         let now = self.http.clock().elapsed();
-        state.tokens.retain(|token| token.lives(now));
         let token = Token { scopes: state.wanted.clone(), header: header.clone(), until: now + life, life };
-        // The newest first: it covers the most and lives the longest.
-        state.tokens.insert(0, token);
+        state.tokens.retain(|old| old.lives(now) && !token.covers(&old.scopes));
+        state.tokens.push(token);
         Ok(header)
     }
 

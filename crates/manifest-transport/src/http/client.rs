@@ -178,6 +178,11 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let message = causes(&error);
+    // What the TLS library says of a first record that is none.
+    if message.contains("InvalidContentType") {
+        let message = "the server does not speak TLS".to_owned();
+        return Failure::Final(TransportError::Unreachable { host: authority(url), message });
+    }
     let hopeless = error.is_builder()
         || message.contains("certificate")
         || message.contains("no address that a server")

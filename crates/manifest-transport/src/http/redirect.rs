@@ -93,3 +93,36 @@ pub(crate) fn target(request: &Request, location: &str) -> Result<Url, Transport
     }
     Ok(target)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SEC-6, SEC-7 and rule 3 of redirects.
+    #[test]
+    fn a_server_may_send_us_only_where_no_harm_is_done() {
+        for (from, location, expected) in [
+            ("https://r.example/v2/a/", "b?c=%3D", Some("https://r.example/v2/a/b?c=%3D")),
+            ("https://r.example/v2/", "https://s.example:8443/x", Some("https://s.example:8443/x")),
+            ("https://r.example/v2/", "//s.example/x", Some("https://s.example/x")),
+            ("https://r.example/v2/", "https://10.0.0.7/x", Some("https://10.0.0.7/x")),
+            ("http://r.example/v2/", "https://r.example/x", Some("https://r.example/x")),
+            ("http://127.0.0.1:5000/v2/", "http://localhost:9000/x", Some("http://localhost:9000/x")),
+            ("https://r.example/v2/", "http://r.example/v2/", None),
+            ("https://r.example/v2/", "HTTP://s.example/", None),
+            ("https://r.example/v2/", "file:///etc/passwd", None),
+            ("https://r.example/v2/", "https://127.0.0.1/", None),
+            ("https://r.example/v2/", "https://localhost/", None),
+            ("https://r.example/v2/", "https://[::1]/", None),
+            ("https://r.example/v2/", "https://[::ffff:127.0.0.1]/", None),
+            ("https://r.example/v2/", "https://0x7f.1/", None),
+            ("https://r.example/v2/", "https://169.254.169.254/latest", None),
+            ("http://127.0.0.1:5000/v2/", "http://169.254.169.254/latest", None),
+            ("https://r.example/v2/", "https://[", None),
+        ] {
+            let request = Request::new(Method::GET, from.parse().unwrap(), &crate::Tls::default());
+            let found = target(&request, location).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), expected, "{from} {location}");
+        }
+    }
+}

@@ -100,7 +100,7 @@ impl Registry {
                 Some(session) => session,
                 None => self.start(path).await?,
             };
-            let request = finish(Request::new(Method::PUT, url, &self.tls), &blob.digest);
+            let request = finish(Request::new(Method::PUT, url.clone(), &self.tls), &blob.digest);
             let label = request.label();
             let (cause, hint) = match self.put(path, &request, blob, open).await? {
                 Sent::Done => return Ok(()),
@@ -115,6 +115,8 @@ impl Registry {
                     let last = proofs >= PROOFS;
                     authorizer.challenged(response, &proof, &scope(path, true), last).await?;
                     proofs += 1;
+                    // Who is not let in has not touched the session.
+                    session = Some(Session(url));
                     continue;
                 }
             };
