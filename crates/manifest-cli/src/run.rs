@@ -13,7 +13,7 @@ use crate::commands;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::error::{CliError, Signal};
-use crate::ui::{Output, Stream, Ui, Volume};
+use crate::ui::{Stream, Ui, Volume, json_line};
 
 /// How long unfinished file work may go on after the command has ended; a commit takes a few milliseconds.
 const LEAVE: Duration = Duration::from_millis(800);
@@ -55,13 +55,7 @@ pub fn run(
         Ok(code) => code,
         Err(CliError::ClosedPipe) => 0,
         Err(error) => {
-            match ui.output() {
-                Output::Text => ui.error(format_args!("{}", error.text())),
-                Output::Json => {
-                    let object = serde_json::to_string(&error.object()).unwrap_or_default();
-                    ui.error(format_args!("{object}"));
-                }
-            }
+            ui.error(&error);
             error.exit()
         }
     }
@@ -85,9 +79,11 @@ fn usage(error: &clap::Error, arguments: &[OsString], mut out: Stream, mut err: 
     }
     if json {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // What is missing or possible stands on the lines after the first, up to an empty one.
+        let words = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>();
+        let message = words.join(" ").trim_start_matches("error: ").to_owned();
         let misuse = CliError::Misuse(message, "manifest VERB --help shows what a verb takes").object();
-        drop(writeln!(err, "{}", serde_json::to_string(&misuse).unwrap_or_default()));
+        drop(writeln!(err, "{}", json_line(&misuse)));
     } else {
         drop(write!(err, "{}", error.render()));
     }

@@ -14,6 +14,9 @@ mod bar;
 
 use bar::Bar;
 
+use crate::error::CliError;
+use crate::table::clean;
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -77,9 +80,8 @@ impl Ui {
         match self.0.output {
             Output::Text => self.raw(text.as_bytes()),
             Output::Json => {
-                let mut json = serde_json::to_vec_pretty(value)?;
-                json.push(b'\n');
-                self.raw(&json)
+                let json = json_safe(&serde_json::to_string_pretty(value)?);
+                self.raw(format!("{json}\n").as_bytes())
             }
         }
     }
@@ -102,17 +104,54 @@ impl Ui {
     }
 
     /// Prints an error, which is never too much.
-    pub(crate) fn error(&self, text: fmt::Arguments<'_>) {
+    pub(crate) fn error(&self, error: &CliError) {
         self.0.bar.finish();
-        self.line(text);
+        match self.0.output {
+            Output::Text => self.print(format_args!("{}", error.text())),
+            Output::Json => self.print(format_args!("{}", json_line(&error.object()))),
+        }
     }
 
+    /// Tells programs in the form of an object, so that each line on standard error is one.
     fn line(&self, text: fmt::Arguments<'_>) {
+        match self.0.output {
+            Output::Text => self.print(format_args!("{}", clean(&text.to_string()))),
+            Output::Json => {
+                let note = Note { note: text.to_string() };
+                self.print(format_args!("{}", json_line(&note)));
+            }
+        }
+    }
+
+    fn print(&self, text: fmt::Arguments<'_>) {
         self.0.bar.suspend(|| {
             // Nothing can be told when standard error is gone; the exit code still says it.
             drop(writeln!(lock(&self.0.err), "{text}"));
         });
     }
+}
+
+/// What is told to programs besides the result.
+#[derive(Serialize)]
+struct Note {
+    note: String,
+}
+
+/// An object on one line; what is printed here can always be written as JSON.
+pub(crate) fn json_line(value: &impl Serialize) -> String {
+    json_safe(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// JSON escapes only the control characters of ASCII; the others could play tricks with a terminal, too.
+fn json_safe(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match u32::from(c) {
+            code @ 0x7f..=0x9f => safe.push_str(&format!("\\u{code:04x}")),
+            _ => safe.push(c),
+        }
+    }
+    safe
 }
 
 fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {

@@ -1,5 +1,6 @@
 //! Descriptors: what a document says about other content.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,8 +85,8 @@ pub enum DescriptorError {
 /// A descriptor as it stands in JSON; nothing in it is checked yet.
 #[derive(Default)]
 struct RawDescriptor<'de> {
-    media_type: Option<String>,
-    digest: Option<String>,
+    media_type: Option<Text<'de>>,
+    digest: Option<Text<'de>>,
     size: Option<&'de RawValue>,
     urls: Option<Vec<String>>,
     annotations: Option<Annotations>,
@@ -94,6 +95,10 @@ struct RawDescriptor<'de> {
     artifact_type: Option<String>,
     extra: Extra,
 }
+
+/// A text that is borrowed from the document where it holds no escapes.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Whether "features" of a platform are Docker's list or an unknown member.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,12 +122,13 @@ fn filled(text: Option<String>) -> Option<String> {
 
 impl RawDescriptor<'_> {
     fn check(self, features: Features) -> Result<Descriptor, DescriptorError> {
-        let media_type = filled(self.media_type).ok_or(DescriptorError::Missing("mediaType"))?;
-        let digest = self.digest.ok_or(DescriptorError::Missing("digest"))?.parse()?;
+        let media_type = self.media_type.filter(|text| !text.0.is_empty());
+        let media_type = media_type.ok_or(DescriptorError::Missing("mediaType"))?;
+        let digest = self.digest.ok_or(DescriptorError::Missing("digest"))?.0.parse()?;
         let size = self.size.ok_or(DescriptorError::Missing("size"))?.get();
         let bytes = size.parse().ok().filter(|bytes| *bytes <= MAX_SIZE);
         Ok(Descriptor {
-            media_type: media_type.into(),
+            media_type: MediaType::from(&*media_type.0),
             digest,
             size: bytes.ok_or_else(|| DescriptorError::Size(json::brief(size)))?,
             urls: self.urls.unwrap_or_default(),

@@ -130,23 +130,27 @@ impl Digest {
     }
 
     fn push_hex(&self, to: &mut String) {
-        const DIGITS: [char; 16] =
-            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('0');
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| DIGITS.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
         for byte in self.bytes.iter().take(self.algorithm.hex_len() / 2) {
             to.push(digit(byte >> 4));
             to.push(digit(byte & 15));
         }
     }
-}
 
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The whole text: algorithm, colon, hex.
+    fn text(&self) -> String {
         let mut text = String::with_capacity(8 + self.algorithm.hex_len());
         text.push_str(self.algorithm.as_str());
         text.push(':');
         self.push_hex(&mut text);
-        f.pad(&text)
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text())
     }
 }
 
@@ -181,6 +185,24 @@ pub enum DigestError {
     Hex(String),
 }
 
+/// The value of each byte as a lower-case hex digit; 255 for those that are none. A list has tens of thousands.
+const VALUES: [u8; 128] = {
+    let mut values = [255; 128];
+    let (mut at, digits) = (0, b"0123456789abcdef");
+    while at < digits.len() {
+        #[allow(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "evaluated by the compiler"
+        )]
+        {
+            values[digits[at] as usize] = at as u8;
+        }
+        at += 1;
+    }
+    values
+};
+
 impl FromStr for Digest {
     type Err = DigestError;
 
@@ -200,12 +222,10 @@ impl FromStr for Digest {
         let mut bytes = [0; 64];
         for (to, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
             for digit in pair {
-                let value = match digit {
-                    b'0'..=b'9' => digit - b'0',
-                    b'a'..=b'f' => digit - b'a' + 10,
+                match VALUES.get(usize::from(*digit)) {
+                    Some(value) if *value < 16 => *to = (*to << 4) | value,
                     _ => return Err(DigestError::Hex(shown())),
-                };
-                *to = (*to << 4) | value;
+                }
             }
         }
         Ok(Self { algorithm, bytes })
@@ -214,7 +234,7 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 

@@ -291,6 +291,10 @@ impl serde_json::ser::Formatter for GoFormatter {
             '\u{2029}' => Some("\\u2029"),
             _ => None,
         };
+        // U+2028 and U+2029 begin with this byte; hardly any text has one of the five.
+        if !text.bytes().any(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+            return out.write_all(text.as_bytes());
+        }
         let mut rest = text;
         while let Some((at, c, code)) = rest.char_indices().find_map(|(at, c)| Some((at, c, escape(c)?))) {
             let (plain, tail) = rest.split_at(at);

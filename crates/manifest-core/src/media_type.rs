@@ -18,6 +18,14 @@ macro_rules! media_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         impl MediaType {
             $($(#[$doc])* pub const $name: Self = Self(std::borrow::Cow::Borrowed($text));)*
+
+            /// The constant with this text, so that the types of a long list take no memory of their own.
+            fn known(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -90,7 +98,7 @@ impl From<String> for MediaType {
 
 impl From<&str> for MediaType {
     fn from(text: &str) -> Self {
-        Self(text.to_owned().into())
+        Self::known(text).unwrap_or_else(|| Self(text.to_owned().into()))
     }
 }
 

@@ -9,7 +9,8 @@
 //! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
 //!   test's hands.
 //! - [`Http`]: a small blocking client, to look at a server without the code under test.
-//! - [`Workspace`]: a directory with home, store and environment for a run of a program.
+//! - [`Workspace`]: a directory with home, store and environment for a run of a program; [`Running`]: one that
+//!   goes on meanwhile.
 //!
 //! The servers run on threads of their own, so they serve blocking tests as well as async ones. All of
 //! them listen on the loopback address only, and are gone when their value is dropped.
@@ -41,6 +42,7 @@ mod image;
 mod program;
 mod ran;
 mod request;
+mod running;
 mod script;
 mod token_server;
 mod workspace;
@@ -54,6 +56,7 @@ pub use image::{Blob, Image, Index};
 pub use program::{Tool, program};
 pub use ran::Ran;
 pub use request::{Method, Request};
+pub use running::Running;
 pub use script::{Gate, Rule};
 pub use token_server::TokenServer;
 pub use workspace::Workspace;

@@ -1,5 +1,7 @@
 //! How registries are connected to: TLS, logins of real ones, how much at once.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -148,6 +150,22 @@ async fn a_real_registry_takes_tokens() {
     stranger.manifest(&v1()).await.expect("everybody may read");
     let error = put_blob(&stranger, "x").await.unwrap_err();
     assert!(matches!(error, TransportError::NotAuthorised { .. }), "{error:?}");
+}
+
+/// NET-36.
+#[tokio::test]
+async fn a_registry_that_was_started_anew_meanwhile_is_connected_to_again() {
+    for mut registry in [DockerRegistry::plain(), DockerRegistry::with_tls()] {
+        let cert_dir = Some(registry.certs()).filter(|certs| certs.exists());
+        let tls = Tls { cert_dir, ..Tls::default() };
+        let client = Client::new(with_tls(&registry.address(), tls));
+        let app = client.repository(&registry.address(), "app");
+        for content in ["one", "two", "three"] {
+            put_blob(&app, content).await.unwrap();
+            registry.restart();
+        }
+        assert_eq!(read_blob(&app, &descriptor(b"one")).await.unwrap(), b"one");
+    }
 }
 
 #[tokio::test]

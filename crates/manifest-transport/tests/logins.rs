@@ -1,5 +1,7 @@
 //! Proving who asks.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,6 +272,10 @@ async fn a_token_server_that_answers_nonsense_is_told() {
         assert!(matches!(error, TransportError::Protocol { .. }), "{body}: {error:?}");
         assert_eq!((tokens.requests().len(), client.clock.pauses().len()), (1, 0));
     }
+    let (_registry, tokens, _client, app) = bearer(ann());
+    tokens.on(Method::Get, "/token").reply(200).body(vec![b' '; (1 << 20) + 1]);
+    let error = app.manifest(&v1()).await.unwrap_err();
+    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
 }
 
 #[tokio::test]
@@ -315,4 +321,59 @@ async fn a_token_is_preferred_where_both_are_offered() {
     app.manifest(&v1()).await.unwrap();
     assert_eq!(tokens.requests().len(), 1);
     assert!(registry.requests()[1].authorization().unwrap().starts_with("Bearer "));
+}
+
+/// A file with a login for each of two namespaces of one registry.
+fn two_logins(registry: &FakeRegistry) -> (tempfile::NamedTempFile, Client) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let host = registry.address();
+    // ann:pw and bob:pw.
+    let text =
+        format!(r#"{{"auths":{{"{host}/one":{{"auth":"YW5uOnB3"}},"{host}/two":{{"auth":"Ym9iOnB3"}}}}}}"#);
+    std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+    let search = CredentialSearch::new(&Environment::default()).with_auth_file(file.path());
+    let client = Client::new(Settings { credentials: Arc::new(search), ..Settings::default() });
+    (file, client)
+}
+
+#[tokio::test]
+async fn two_namespaces_of_one_registry_may_have_two_logins() {
+    let (registry, tokens) = (FakeRegistry::start(), TokenServer::start());
+    registry.bearer(&tokens);
+    for user in ["ann", "bob"] {
+        tokens.account(user, "pw");
+    }
+    let (_file, client) = two_logins(&registry);
+    for round in 0..2 {
+        for path in ["one/app", "two/app", "one/lib"] {
+            let place = client.repository(&registry.address(), path);
+            put_blob(&place, format!("{path} {round}")).await.unwrap();
+        }
+    }
+    let asked: Vec<_> = tokens.requests().iter().map(|request| request.query("account").unwrap()).collect();
+    assert_eq!(asked, ["ann", "bob", "ann"], "the last one is for both repositories of ann");
+    for request in tokens.requests() {
+        let bob = request.query("account").as_deref() == Some("bob");
+        assert_eq!(request.target.contains("two"), bob, "{}", request.target);
+    }
+}
+
+#[tokio::test]
+async fn basic_logins_of_two_namespaces_are_not_mixed_up() {
+    let registry = FakeRegistry::start();
+    let (_file, client) = two_logins(&registry);
+    for (path, user) in [("one/app", "ann"), ("two/app", "bob"), ("one/app", "ann")] {
+        registry.basic(user, "pw");
+        put_blob(&client.repository(&registry.address(), path), user).await.unwrap();
+    }
+    assert_eq!(registry.requests().iter().filter(|request| request.status == Some(401)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_ready_token_is_sent_as_it_is() {
+    let (registry, tokens, _client, app) = bearer(Some(Login::Registry { token: "ready".into() }));
+    let error = app.manifest(&v1()).await.unwrap_err();
+    assert!(matches!(error, TransportError::NotAuthorised { .. }), "{error:?}");
+    assert_eq!(registry.requests()[1].authorization(), Some("Bearer ready"));
+    assert_eq!((registry.requests().len(), tokens.requests().len()), (2, 0));
 }

@@ -1,5 +1,7 @@
 //! Manifests of a registry: read, checked, written.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use manifest_core::{Digest, MediaType};
 use manifest_testkit::{Client, FakeRegistry, Image, Index, Method};
 use manifest_transport::{At, Fetched, Place, TransportError, Which};

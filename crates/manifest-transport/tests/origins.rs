@@ -1,5 +1,7 @@
 //! Where a login goes, and where it does not.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use std::sync::Arc;
 
 use manifest_testkit::{Client, FakeRegistry, Image, Method, TokenServer, descriptor, put_blob, read_blob};
@@ -53,6 +55,21 @@ async fn a_redirect_to_another_port_is_followed_without_the_login() {
         assert_eq!(other.requests().len(), 2);
         assert!(other.requests().iter().all(|request| request.authorization().is_none()), "{status}");
     }
+}
+
+/// NET-27.
+#[tokio::test]
+async fn an_address_in_the_storage_that_has_expired_is_asked_for_again_once() {
+    let (ours, other, _client, app) = two().await;
+    let blob = descriptor(b"layer");
+    other.put_blob("app", "layer");
+    ours.on(Method::Get, "*").redirect(307, &to(&other)).always();
+    other.on(Method::Get, "*").reply(403);
+    assert_eq!(read_blob(&app, &blob).await.unwrap(), b"layer");
+    other.on(Method::Get, "*").reply(403).always();
+    ours.clear_requests();
+    assert!(matches!(read_blob(&app, &blob).await, Err(TransportError::Denied { .. })));
+    assert_eq!(ours.requests().len(), 2);
 }
 
 /// SEC-10.

@@ -1,9 +1,15 @@
 //! Faults that pass, and faults that do not.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use manifest_testkit::{Client, FakeRegistry, Image, Method, Rule};
-use manifest_transport::{At, Event, Place, RetryPolicy, Settings, TransportError, Which};
+use manifest_transport::{
+    At, Clock, Event, Pause, Place, RetryPolicy, Settings, Transport, TransportError, Which,
+};
 
 fn v1() -> Which {
     Which::Remote(At::Tag("v1".parse().unwrap()))
@@ -213,4 +219,71 @@ async fn the_budget_is_that_of_the_whole_command() {
     let waited: Duration = client.clock.pauses().iter().sum();
     assert!(waited <= budget, "{waited:?}");
     assert!(registry.requests().len() < 16 * 6, "the budget ended some of them early");
+}
+
+/// SEC-50.
+#[tokio::test]
+async fn a_long_story_about_an_error_is_cut_short() {
+    let (registry, _client, app) = start_with(RetryPolicy { retries: 0, ..RetryPolicy::default() });
+    for status in [400, 404, 503] {
+        registry.on(Method::Get, "*").reply(status).body(vec![b'x'; 8 << 20]);
+        let error = app.manifest(&v1()).await.unwrap_err();
+        assert!(error.to_string().len() < 500, "{status}");
+    }
+}
+
+/// A clock that stands still until the test opens the gate.
+#[derive(Debug)]
+struct Held(tokio::sync::watch::Sender<bool>, std::sync::atomic::AtomicUsize);
+
+impl Clock for Held {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn pause(&self, _: Duration) -> Pause {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        let mut open = self.0.subscribe();
+        Box::pin(async move {
+            let _opened = open.wait_for(|open| *open).await.map(|_| ());
+        })
+    }
+
+    fn chance(&self) -> f64 {
+        0.5
+    }
+}
+
+/// The pause is 100 s and an attempt may take 60 s: waiting is no part of an attempt.
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_does_not_time_out() {
+    let (registry, _client, _app) = start();
+    let refusal = registry.on(Method::Get, "*").reply(429).header("retry-after", "100");
+    let clock = Arc::new(Held(tokio::sync::watch::Sender::new(false), Default::default()));
+    let events = Arc::<manifest_testkit::Recorder>::default();
+    let (observer, time) = (Arc::clone(&events), Arc::clone(&clock));
+    let transport = Transport::with_clock(Settings::default(), observer, time);
+    let reference: manifest_core::Reference = format!("{}/app", registry.address()).parse().unwrap();
+    let app = transport.repository(&reference.repository());
+    let read = || {
+        let app = app.clone();
+        tokio::spawn(async move { app.manifest(&v1()).await.map(|_| ()) })
+    };
+    let waiting = async |count: usize| {
+        while clock.1.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let first = read();
+    waiting(1).await;
+    let second = read();
+    waiting(2).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    clock.0.send_replace(true);
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let retries = events.events().into_iter().filter(|event| matches!(event, Event::Retry { .. })).count();
+    assert_eq!((refusal.hits(), retries), (1, 1), "only the refusal is a reason to try again");
 }

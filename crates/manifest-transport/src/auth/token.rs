@@ -47,8 +47,8 @@ pub(crate) struct Authorizer {
 #[derive(Debug, Default)]
 struct State {
     scheme: Scheme,
-    /// The login, once it has been looked up.
-    login: Option<Option<Found>>,
+    /// The logins of repositories, as far as they have been looked up; they may differ within one registry.
+    logins: BTreeMap<String, Option<Found>>,
     /// Every scope that was ever needed; each token is asked for all of them.
     wanted: Scopes,
     tokens: Vec<Token>,
@@ -61,17 +61,17 @@ enum Scheme {
     /// The registry has not asked for anything yet.
     #[default]
     Nothing,
-    Basic(HeaderValue),
+    Basic,
     Bearer {
         realm: Url,
         service: Option<String>,
     },
-    /// A ready token from the login.
-    Ready(HeaderValue),
 }
 
 #[derive(Clone, Debug)]
 struct Token {
+    /// Whose it is, even when the token server was not given the login.
+    login: Option<Login>,
     scopes: Scopes,
     header: HeaderValue,
     until: Duration,
@@ -87,6 +87,23 @@ impl Token {
     fn lives(&self, now: Duration) -> bool {
         let margin = (self.life / 5).max(Duration::from_secs(30)).min(self.life / 2);
         now + margin < self.until
+    }
+}
+
+impl State {
+    fn token(&self, login: Option<&Login>, need: &Scopes, now: Duration) -> Option<&Token> {
+        let fits = |token: &&Token| token.login.as_ref() == login && token.covers(need) && token.lives(now);
+        self.tokens.iter().find(fits)
+    }
+
+    /// What a token of this login is asked for: everything that is wanted, but for what another login is for.
+    fn wanted_with(&self, login: Option<&Login>, need: &Scopes) -> Scopes {
+        let others = |path: &String| {
+            let known = self.logins.get(path);
+            known.is_some_and(|found| found.as_ref().map(|found| &found.login) != login)
+        };
+        let all = self.wanted.iter().filter(|(path, _)| need.contains_key(*path) || !others(path));
+        all.map(|(path, writes)| (path.clone(), *writes)).collect()
     }
 }
 
@@ -121,12 +138,17 @@ impl Authorizer {
         want(&mut state.wanted, need);
         let header = match state.scheme.clone() {
             Scheme::Nothing => None,
-            Scheme::Basic(header) | Scheme::Ready(header) => Some(header),
+            Scheme::Basic => match self.login(&mut state, need).await? {
+                Some(Login::Basic { username, password }) => Some(self.basic(&username, &password)?),
+                Some(Login::Identity { .. } | Login::Registry { .. }) | None => None,
+            },
             Scheme::Bearer { realm, service } => {
+                let login = self.login(&mut state, need).await?;
                 let now = self.http.clock().elapsed();
-                match state.tokens.iter().find(|token| token.covers(need) && token.lives(now)) {
-                    Some(token) => Some(token.header.clone()),
-                    None => Some(self.fetch(&mut state, &realm, service.as_deref(), need).await?),
+                match (&login, state.token(login.as_ref(), need, now)) {
+                    (Some(Login::Registry { token }), _) => Some(self.header("Bearer", token.expose())?),
+                    (_, Some(token)) => Some(token.header.clone()),
+                    (_, None) => Some(self.fetch(&mut state, &realm, service.as_deref(), need).await?),
                 }
             }
         };
@@ -152,8 +174,8 @@ impl Authorizer {
         let mut state = self.state.lock().await;
         if own && !last {
             state.tokens.retain(|token| Some(&token.header) != proof.0.as_ref());
-            let now = self.http.clock().elapsed();
-            let renewed = state.tokens.iter().any(|token| token.covers(need) && token.lives(now));
+            let login = self.login(&mut state, need).await?;
+            let renewed = state.token(login.as_ref(), need, self.http.clock().elapsed()).is_some();
             if renewed || self.accept(&mut state, challenges, proof, need).await? {
                 return Ok(());
             }
@@ -179,37 +201,40 @@ impl Authorizer {
             Challenge::Basic { .. } | Challenge::Other(_) => None,
         });
         let basic = challenges.iter().any(|challenge| matches!(challenge, Challenge::Basic { .. }));
-        let path = need.keys().next().map(String::as_str).unwrap_or_default();
-        let login = self.login(state, path).await?.map(|found| found.login);
+        let login = self.login(state, need).await?;
         if let Some((realm, service, scopes)) = bearer {
-            if let Some(Login::Registry { token }) = login {
-                state.scheme = Scheme::Ready(self.header("Bearer", token.expose())?);
-                return Ok(proof.0.is_none());
-            }
             let realm = self.registry.join(realm).map_err(|_invalid| self.protocol("the realm is no URL"))?;
             // The challenge may ask for more than we thought that we need.
             want(&mut state.wanted, &read_scopes(scopes));
             state.scheme = Scheme::Bearer { realm: realm.clone(), service: service.clone() };
+            if matches!(login, Some(Login::Registry { .. })) {
+                return Ok(proof.0.is_none());
+            }
             self.fetch(state, &realm, service.as_deref(), need).await?;
             return Ok(true);
         }
-        let Some(Login::Basic { username, password }) = login.filter(|_| basic && proof.0.is_none()) else {
+        if !basic || proof.0.is_some() || !matches!(login, Some(Login::Basic { .. })) {
             return Ok(false);
-        };
-        state.scheme = Scheme::Basic(self.basic(&username, &password)?);
+        }
+        state.scheme = Scheme::Basic;
         Ok(true)
     }
 
-    async fn login(&self, state: &mut State, path: &str) -> Result<Option<Found>, TransportError> {
-        if state.login.is_none() {
-            let found = self.credentials.lookup(&self.host, path).await?;
-            if let Some(found) = &found {
-                let (host, origin) = (self.host.clone(), found.origin.clone());
-                self.http.observe(Event::Login { host, origin });
-            }
-            state.login = Some(found);
+    async fn login(&self, state: &mut State, need: &Scopes) -> Result<Option<Login>, TransportError> {
+        let path = subject(need);
+        if let Some(known) = state.logins.get(path) {
+            return Ok(known.as_ref().map(|found| found.login.clone()));
         }
-        Ok(state.login.clone().flatten())
+        let found = self.credentials.lookup(&self.host, path).await?;
+        if let Some(found) = &found
+            && !state.logins.values().flatten().any(|known| known == found)
+        {
+            let (host, origin) = (self.host.clone(), found.origin.clone());
+            self.http.observe(Event::Login { host, origin });
+        }
+        let login = found.as_ref().map(|found| found.login.clone());
+        state.logins.insert(path.to_owned(), found);
+        Ok(login)
     }
 
     /// Asks the token server for one token for everything that is wanted.
@@ -220,9 +245,10 @@ impl Authorizer {
         service: Option<&str>,
         need: &Scopes,
     ) -> Result<HeaderValue, TransportError> {
-        let path = need.keys().next().map(String::as_str).unwrap_or_default();
-        let login = self.trusted_login(state, realm, path).await?;
-        let request = self.token_request(realm, service, &state.wanted, login)?;
+        let login = self.login(state, need).await?;
+        let scopes = state.wanted_with(login.as_ref(), need);
+        let trusted = self.trusted(state, realm, login.clone())?;
+        let request = self.token_request(realm, service, &scopes, trusted)?;
         let label = request.label();
         let unusable =
             |what: &str| TransportError::Protocol { request: label.clone(), what: what.to_owned() };
@@ -241,20 +267,20 @@ impl Authorizer {
         let life = answer.expires_in.and_then(|life| life.as_u64()).filter(|life| *life > 0);
         let life = life.map_or(DEFAULT_LIFE, |life| Duration::from_secs(life.min(86_400)));
         let now = self.http.clock().elapsed();
-        let token = Token { scopes: state.wanted.clone(), header: header.clone(), until: now + life, life };
-        state.tokens.retain(|old| old.lives(now) && !token.covers(&old.scopes));
+        let token = Token { login, scopes, header: header.clone(), until: now + life, life };
+        let outdone = |old: &Token| token.login == old.login && token.covers(&old.scopes);
+        state.tokens.retain(|old| old.lives(now) && !outdone(old));
         state.tokens.push(token);
         Ok(header)
     }
 
     /// The login, if the token server may have it.
-    async fn trusted_login(
+    fn trusted(
         &self,
         state: &mut State,
         realm: &Url,
-        path: &str,
+        login: Option<Login>,
     ) -> Result<Option<Login>, TransportError> {
-        let login = self.login(state, path).await?.map(|found| found.login);
         match realm::judge(&self.registry, realm, &self.allowed_pairs) {
             Realm::Trusted => {
                 state.doubt = None;
@@ -312,12 +338,12 @@ impl Authorizer {
         if let Some((server, why)) = state.doubt.clone() {
             return self.distrusted(server, why);
         }
-        let found = state.login.as_ref().and_then(Option::as_ref);
+        let repository = subject(need).to_owned();
+        let found = state.logins.get(&repository).and_then(Option::as_ref);
         let login = found.map_or_else(
             || "a request without a login".to_owned(),
             |found| format!("the login in {}", found.origin),
         );
-        let repository = need.keys().next().cloned().unwrap_or_default();
         TransportError::NotAuthorised { host: self.host.clone(), repository, login, message }
     }
 
@@ -342,6 +368,12 @@ impl Authorizer {
     fn protocol(&self, what: &str) -> TransportError {
         TransportError::Protocol { request: format!("login at {}", self.host), what: what.to_owned() }
     }
+}
+
+/// The repository that a request is for: the one that it writes to, where it needs several.
+fn subject(need: &Scopes) -> &str {
+    let written = need.iter().find(|(_, writes)| **writes).or_else(|| need.first_key_value());
+    written.map(|(path, _)| path.as_str()).unwrap_or_default()
 }
 
 /// What an error says, or its code when it says nothing.
@@ -394,7 +426,7 @@ mod tests {
     fn a_token_serves_while_it_covers_and_lives() {
         let (life, until) = (Duration::from_secs(300), Duration::from_secs(300));
         let header = HeaderValue::from_static("Bearer t");
-        let token = Token { scopes: scope("a", true), header, until, life };
+        let token = Token { login: None, scopes: scope("a", true), header, until, life };
         assert!(token.covers(&scope("a", false)) && token.covers(&scope("a", true)));
         assert!(!token.covers(&scope("b", false)));
         assert!(token.lives(Duration::from_secs(239)) && !token.lives(Duration::from_secs(240)));

@@ -187,6 +187,7 @@ pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
         || message.contains("certificate")
         || message.contains("no address that a server")
         || message.contains("Name or service not known")
+        || message.contains("No address associated with hostname")
         || message.contains("nodename nor servname");
     if hopeless {
         return Failure::Final(TransportError::Unreachable { host: authority(url), message });

@@ -10,7 +10,7 @@ use manifest_core::{Descriptor, Digest};
 use super::Registry;
 use crate::auth::token::scope;
 use crate::error::TransportError;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, same_origin};
 use crate::retry::Hint;
 use crate::stream::{Blob, verified};
 
@@ -110,7 +110,12 @@ impl Reader {
             request.headers.insert(header::RANGE, range);
         }
         let need = scope(&self.path, false);
-        let mut response = self.registry.send(request, &need).await?;
+        let mut response = self.registry.send(request.clone(), &need).await?;
+        if response.status() == StatusCode::FORBIDDEN && !same_origin(response.url(), &request.url) {
+            // The address in the storage behind the registry has expired; the registry gives a new one.
+            drop(response);
+            response = self.registry.send(request, &need).await?;
+        }
         let resumes = format!("bytes {}-", self.received);
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let wanted =

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::stream::StreamExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -33,6 +34,9 @@ pub enum Mounted {
     /// The registry does not mount.
     Refused,
 }
+
+/// How long giving up a session may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An upload session that the registry opened.
 #[derive(Debug)]
@@ -102,7 +106,14 @@ impl Registry {
             };
             let request = finish(Request::new(Method::PUT, url.clone(), &self.tls), &blob.digest);
             let label = request.label();
-            let (cause, hint) = match self.put(path, &request, blob, open).await? {
+            let sent = match self.put(path, &request, blob, open).await {
+                Ok(sent) => sent,
+                Err(error) => {
+                    self.cancel(path, url).await;
+                    return Err(error);
+                }
+            };
+            let (cause, hint) = match sent {
                 Sent::Done => return Ok(()),
                 Sent::Again(cause, hint) => (cause, hint),
                 Sent::Spoilt(error) if spoilt => return Err(error),
@@ -136,6 +147,21 @@ impl Registry {
             StatusCode::ACCEPTED => Ok(Session(self.location(&request, &response)?)),
             _ => Err(self.error(response, || format!("docker://{}/{path}", self.host)).await),
         }
+    }
+
+    /// Gives a session up that will not be finished; whether the registry cares changes nothing for us.
+    async fn cancel(&self, path: &str, session: Url) {
+        let Ok(door) = self.door().await else { return };
+        let mut request = Request::new(Method::DELETE, session, &self.tls);
+        if !same_origin(&request.url, &door.base) {
+            return;
+        }
+        let cancel = async {
+            if door.authorizer.prove(&mut request, &scope(path, true)).await.is_ok() {
+                drop(self.http.probe(request).await);
+            }
+        };
+        drop(tokio::time::timeout(CANCEL_TIMEOUT, cancel).await);
     }
 
     /// Where the registry wants the content, if we may go there.
