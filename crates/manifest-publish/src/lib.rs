@@ -14,3 +14,8 @@ pub use error::{MAX_NESTING, PublishError, ResolveError};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, push};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
+
+/// The README's example is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -14,7 +14,7 @@ use crate::plan::{Action, BlobStep, Plan};
 use crate::survey::{all_from, survey};
 
 /// Blobs whose bytes are carried at the same time; each has buffers of its own, so this bounds memory.
-const CARRIED_AT_ONCE: usize = 6;
+const CARRIED_AT_ONCE: usize = 4;
 
 /// What is to be published.
 #[derive(Clone, Copy, Debug)]

@@ -16,8 +16,6 @@ struct Check<S> {
     source: S,
     hasher: Hasher,
     received: u64,
-    /// The piece that may turn out to be the last.
-    held: Option<Bytes>,
     descriptor: Descriptor,
     what: String,
     done: bool,
@@ -29,7 +27,7 @@ where
     S: stream::Stream<Item = Result<Bytes, TransportError>> + Send + Unpin + 'static,
 {
     let hasher = descriptor.digest.algorithm().hasher();
-    let check = Check { source, hasher, received: 0, held: None, descriptor, what, done: false };
+    let check = Check { source, hasher, received: 0, descriptor, what, done: false };
     stream::try_unfold(check, Check::next).boxed()
 }
 
@@ -41,6 +39,7 @@ where
         if self.done {
             return Ok(None);
         }
+        let mut last = None;
         while let Some(piece) = self.source.next().await {
             let piece = piece?;
             if piece.is_empty() {
@@ -51,13 +50,15 @@ where
                 return Err(self.wrong_size());
             }
             self.hasher.update(&piece);
-            if let Some(before) = self.held.replace(piece) {
-                return Ok(Some((before, self)));
+            if self.received < self.descriptor.size {
+                return Ok(Some((piece, self)));
             }
+            // All has come; it is kept until the source says that this was all, and the digest is right.
+            last = Some(piece);
         }
         self.done = true;
         self.check_end()?;
-        Ok(self.held.take().map(|last| (last, self)))
+        Ok(last.map(|last| (last, self)))
     }
 
     fn check_end(&self) -> Result<(), TransportError> {
