@@ -15,7 +15,7 @@ use crate::ui::Output;
 /// A list is a named draft in the store until it is pushed. Every edit is saved before the command ends, and any
 /// number of commands may edit one list at once.
 #[derive(Debug, Parser)]
-#[command(name = "manifest", version, disable_help_subcommand = true, max_term_width = 110, after_help = EXAMPLE)]
+#[command(name = "manifest", version, disable_help_flag = true, max_term_width = 110, after_help = EXAMPLE)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -30,10 +30,17 @@ Example:
   manifest inspect app:1.0
   manifest push app:1.0 docker://registry.example.com/app:1.0
 
-Images are docker://HOST/REPOSITORY[:TAG][@DIGEST] (the transport may be left out), oci:DIRECTORY[:NAME]
-or store:LIST. Exit codes: 0 done, 1 the answer is no, 2 misuse, 3 not found, 4 conflict, 5 registry or
-network, 6 not authorised, 7 bad content, 8 refused by a gate, 9 busy, 11 not certain to be durable,
-12 this machine refused, 70 a bug, 130 and 143 interrupted.";
+Images:
+  docker://HOST/REPOSITORY[:TAG][@DIGEST]   in a registry; docker:// may be left out
+  oci:DIRECTORY[:NAME]                      in an OCI image layout
+  store:LIST                                the images of another list
+
+Exit codes:
+  0 done               5 registry or network      11 done, but may not outlive a power failure
+  1 the answer is no   6 not authorised           12 this machine refused (disk, permission)
+  2 misuse             7 content is not right     70 a bug
+  3 not found          8 refused by a gate        130, 143 interrupted
+  4 conflict           9 busy: a lock was held";
 
 /// Arguments of every verb.
 #[derive(Clone, Debug, Args)]
@@ -45,7 +52,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = "Global options")]
     pub(crate) lock_timeout: Duration,
     /// How to print the result; with json an error is an object, too
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM",
+        help_heading = "Global options"
+    )]
     pub(crate) output: Output,
     /// Print results and errors only
     #[arg(long, short, global = true, help_heading = "Global options")]
@@ -53,6 +67,9 @@ pub(crate) struct Global {
     /// Show every request (secrets are left out)
     #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = "Global options")]
     pub(crate) verbose: bool,
+    /// Print help
+    #[arg(long, short, global = true, action = clap::ArgAction::HelpShort, help_heading = "Global options")]
+    help: Option<bool>,
 }
 
 /// The verbs.

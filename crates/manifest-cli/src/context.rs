@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use manifest_store::{Selector, Store, StoreOptions};
-use manifest_transport::auth::{CredentialSearch, Login};
-use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport};
+use manifest_transport::auth::{CredentialError, CredentialSearch, Login};
+use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport, TransportError};
 
 use crate::args::{Global, RegistryArgs};
 use crate::environment::Environment;
@@ -41,6 +41,13 @@ impl Context {
     /// What reaches images; `--creds`, `--cert-dir` and `--tls-verify` are for the hosts of `named` and no others.
     pub(crate) fn transport(&self, args: &RegistryArgs, named: &[&Location]) -> Result<Transport, CliError> {
         let hosts: BTreeSet<&str> = named.iter().filter_map(|location| host(location)).collect();
+        // What is named is there, also when nobody comes to ask for a login.
+        if let Some(file) = args.authfile.as_ref().filter(|file| !file.exists()) {
+            return Err(TransportError::Credentials(CredentialError::Missing(file.clone())).into());
+        }
+        if let Some(dir) = &args.cert_dir {
+            std::fs::metadata(dir).map_err(|error| CliError::File("read", dir.clone(), error))?;
+        }
         let mut search = CredentialSearch::new(&self.environment.logins());
         if let Some(file) = &args.authfile {
             search = search.with_auth_file(file);

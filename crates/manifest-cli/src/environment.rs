@@ -50,17 +50,16 @@ impl Environment {
 
     /// What decides where logins are looked for.
     pub(crate) fn logins(&self) -> manifest_transport::auth::Environment {
-        let mut environment = manifest_transport::auth::Environment::default();
-        environment.xdg_runtime_dir = self.path("XDG_RUNTIME_DIR");
-        environment.xdg_config_home = self.path("XDG_CONFIG_HOME");
-        environment.home = self.path("HOME");
-        environment.docker_config = self.path("DOCKER_CONFIG");
-        environment.registry_auth_file = self.path("REGISTRY_AUTH_FILE");
-        environment.docker_auth_config =
-            self.get("DOCKER_AUTH_CONFIG").and_then(OsStr::to_str).map(Into::into);
-        environment.uid = self.uid;
-        environment.path = self.get("PATH").map(OsStr::to_owned);
-        environment
+        manifest_transport::auth::Environment {
+            xdg_runtime_dir: self.path("XDG_RUNTIME_DIR"),
+            xdg_config_home: self.path("XDG_CONFIG_HOME"),
+            home: self.path("HOME"),
+            docker_config: self.path("DOCKER_CONFIG"),
+            registry_auth_file: self.path("REGISTRY_AUTH_FILE"),
+            docker_auth_config: self.get("DOCKER_AUTH_CONFIG").and_then(OsStr::to_str).map(Into::into),
+            uid: self.uid,
+            path: self.get("PATH").map(OsStr::to_owned),
+        }
     }
 }
 

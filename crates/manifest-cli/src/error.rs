@@ -4,11 +4,14 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use manifest_core::{EditError, EncodeError, ReferenceError};
+use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::{PublishError, ResolveError};
 use manifest_store::{StoreError, UpdateError};
 use manifest_transport::{LocationError, TransportError};
 use serde::Serialize;
+
+use crate::context::Context;
+use crate::table::clean;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +32,12 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(Box<PublishError>),
     #[error("{0} has no entry for {1}; it has {2}")]
     NoSuchPlatform(String, String, String),
+    /// Another error, of which this verb knows better what would help.
+    #[error("{0}")]
+    Advised(Box<Self>, String),
     /// The system refused; the first field completes "cannot …".
     #[error("cannot {0} {path}", path = .1.display())]
     File(&'static str, PathBuf, #[source] io::Error),
@@ -55,7 +61,13 @@ pub(crate) enum Signal {
 
 impl From<TransportError> for CliError {
     fn from(error: TransportError) -> Self {
-        Self::Publish(error.into())
+        PublishError::from(error).into()
+    }
+}
+
+impl From<PublishError> for CliError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(Box::new(error))
     }
 }
 
@@ -71,6 +83,29 @@ impl<E: Into<Self>> From<UpdateError<E>> for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::ClosedPipe } else { Self::Output(error) }
+    }
+}
+
+/// What went wrong in a command that goes on to the end of its arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Option<u8>);
+
+impl Failures {
+    /// Tells of an error; the exit code of the first is that of the command.
+    pub(crate) fn add(&mut self, context: &Context, error: impl Into<CliError>) {
+        let error = error.into();
+        context.ui.error(&error);
+        self.0 = self.0.or(Some(error.exit()));
+    }
+
+    /// Whether everything went well so far.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The exit code of the command.
+    pub(crate) fn code(&self) -> u8 {
+        self.0.unwrap_or_default()
     }
 }
 
@@ -113,16 +148,35 @@ impl CliError {
         self.meaning().exit
     }
 
+    /// The same error with another hint, when it is of this kind.
+    pub(crate) fn advise(self, kind: &str, hint: impl Into<String>) -> Self {
+        if self.meaning().kind == kind { Self::Advised(Box::new(self), hint.into()) } else { self }
+    }
+
+    /// The hint for a verb that edits a list and has no `--format` itself.
+    pub(crate) fn advise_format(self, list: &str) -> Self {
+        let to = |format| format!("manifest create --amend --format {format} {list} changes its format");
+        match &self {
+            Self::Encode(error) | Self::Store(StoreError::Unencodable(error)) => match error {
+                EncodeError::NotRepresentable { format: Format::Docker, .. }
+                | EncodeError::OciChild { .. } => Self::Advised(Box::new(self), to("oci")),
+                EncodeError::NotRepresentable { .. } => Self::Advised(Box::new(self), to("v2s2")),
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
     /// For people: the error, its causes and what would help, a line each.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {self}");
+        let mut text = format!("error: {}", clean(&self.to_string()));
         for cause in self.causes() {
             text.push_str("\n  because: ");
-            text.push_str(&cause);
+            text.push_str(&clean(&cause));
         }
         if let Some(hint) = self.meaning().hint {
             text.push_str("\nhint: ");
-            text.push_str(&hint);
+            text.push_str(&clean(&hint));
         }
         text
     }
@@ -134,6 +188,9 @@ impl CliError {
     }
 
     fn causes(&self) -> Vec<String> {
+        if let Self::Advised(error, _) = self {
+            return error.causes();
+        }
         let mut causes = Vec::new();
         let mut next = self.source();
         while let Some(cause) = next {
@@ -146,20 +203,30 @@ impl CliError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::Misuse(_, hint) => meaning("misuse", 2).hint(*hint),
-            Self::Name(..) | Self::Location(_) => meaning("invalid_reference", 2),
+            Self::Name(..) => meaning("invalid_reference", 2)
+                .hint("a list is named [HOST/]NAME[:TAG] in lower case; app stands for localhost/app:latest"),
+            Self::Location(_) => meaning("invalid_reference", 2).hint(IMAGES),
             Self::Store(error) => store(error),
             Self::Edit(error) => edit(error),
             Self::Encode(error) => encode(error),
             Self::Resolve(error) => resolve(error),
             Self::Publish(error) => publish(error),
             Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
-            Self::File(..) | Self::Output(_) | Self::Start(_) => meaning("io", 12),
+            Self::Advised(error, hint) => error.meaning().hint(hint),
+            Self::File(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
+                meaning("file_not_found", 3)
+            }
+            Self::File(_, _, error) => Meaning { hint: None, ..io_error(error) },
+            Self::Output(_) | Self::Start(_) => meaning("io", 12),
             Self::ClosedPipe => meaning("closed_pipe", 0),
             Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
             Self::Interrupted(Signal::Terminate) => meaning("terminated", 143),
         }
     }
 }
+
+/// How images are named.
+const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME] or store:LIST";
 
 fn store(error: &StoreError) -> Meaning {
     match error {
@@ -171,7 +238,8 @@ fn store(error: &StoreError) -> Meaning {
         }
         StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
         StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),
-        StoreError::Damaged { .. } => meaning("damaged", 7),
+        StoreError::Damaged { .. } => meaning("damaged", 7)
+            .hint("put the file back from a backup, or remove it; no other list is affected"),
         StoreError::NewerVersion { .. } => meaning("newer_version", 7).hint("update this program"),
         StoreError::Unencodable(error) => encode(error),
         StoreError::NotDurable(..) => {
@@ -212,10 +280,8 @@ fn edit(error: &EditError) -> Meaning {
 
 fn encode(error: &EncodeError) -> Meaning {
     match error {
-        EncodeError::NotRepresentable { format: manifest_core::Format::Docker, .. } => {
-            meaning("not_representable", 8)
-                .hint("--format oci writes an OCI image index, which has a place for it")
-        }
+        EncodeError::NotRepresentable { format: Format::Docker, .. } => meaning("not_representable", 8)
+            .hint("--format oci writes an OCI image index, which has a place for it"),
         EncodeError::NotRepresentable { .. } => meaning("not_representable", 8)
             .hint("--format v2s2 writes a Docker manifest list, which has a place for it"),
         EncodeError::OciChild { .. } => meaning("oci_child", 8)
@@ -258,12 +324,16 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::NotAuthorised { .. } => meaning("not_authorised", 6).hint(
             "--creds USER or --authfile FILE gives another login; podman login and docker login keep one",
         ),
-        TransportError::Denied { .. } => {
-            meaning("denied", 6).hint("the login is known but has no right to do this")
-        }
+        TransportError::Denied { .. } => meaning("denied", 6)
+            .hint("who asks has no right to do this; --creds or --authfile gives another login"),
         TransportError::Realm { .. } => meaning("realm", 6),
         TransportError::Refused { status: 413, .. } => {
             meaning("refused", 5).hint("the registry takes smaller manifests only")
+        }
+        // What servers written in Go say, most registries among them.
+        TransportError::Refused { status: 400, message, .. } if message.contains("to an HTTPS server") => {
+            meaning("refused", 5)
+                .hint("--cert-dir DIR or --tls-verify=true speaks TLS to a registry on this machine")
         }
         TransportError::Refused { code, .. } if code == "MANIFEST_INVALID" => meaning("refused", 5)
             .hint("the registry may not take this kind of list; --format chooses another"),
@@ -284,7 +354,12 @@ fn transport(error: &TransportError) -> Meaning {
                 "--cert-dir DIR names the authority that signed it; --tls-verify=false does not check it",
             )
         }
-        TransportError::Unreachable { .. } => meaning("unreachable", 5),
+        TransportError::Unreachable { .. } => {
+            meaning("unreachable", 5).hint("check the name of the registry, and the way to it")
+        }
+        TransportError::NotALayout(path, _) if !path.exists() => {
+            meaning("layout_not_found", 3).hint(format!("there is nothing at {}", path.display()))
+        }
         TransportError::DigestMismatch { .. }
         | TransportError::SizeMismatch { .. }
         | TransportError::TooLarge { .. }

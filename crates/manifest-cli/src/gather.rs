@@ -148,7 +148,8 @@ impl Images {
             // They chose the entry, which says itself what it is for.
             (change.os, change.arch, change.variant) = (None, None, None);
         }
-        for entry in entries.iter_mut().filter(|entry| !entry.is_attestation()) {
+        // What came along with an image was not named; what was named is meant, whatever it is.
+        for entry in entries.iter_mut().filter(|entry| !(from_list && entry.is_attestation())) {
             change.apply(entry)?;
         }
         Ok(entries)

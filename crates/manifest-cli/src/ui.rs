@@ -20,10 +20,9 @@ use crate::table::clean;
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    // Comments and not docs: clap would print them as help of each value.
     #[default]
     Text,
-    /// One JSON object, for programs.
     Json,
 }
 
@@ -66,10 +65,6 @@ impl Ui {
     pub(crate) fn new(out: Stream, err: Stream, output: Output, volume: Volume, terminal: bool) -> Self {
         let bar = Bar::new(terminal && volume != Volume::Quiet);
         Self(Arc::new(Inner { out: Mutex::new(out), err: Mutex::new(err), output, volume, bar }))
-    }
-
-    pub(crate) fn output(&self) -> Output {
-        self.0.output
     }
 
     /// Prints a result: `text` for people or `value` for programs.

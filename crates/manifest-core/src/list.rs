@@ -221,6 +221,11 @@ impl List {
         entries: impl IntoIterator<Item = Descriptor>,
         on_conflict: OnConflict,
     ) -> Result<Vec<Added>, EditError> {
+        let entries: Vec<Descriptor> = entries.into_iter().collect();
+        if let [one] = entries.as_slice() {
+            // The usual case by far: what serves many would only cost here.
+            return Ok(vec![self.add(one.clone(), on_conflict)?]);
+        }
         let mut list = self.clone();
         let mut digests: BTreeSet<Digest> = list.entries.iter().map(|entry| entry.digest).collect();
         let mut slots: BTreeSet<Slot> = list.entries.iter().filter_map(Descriptor::slot).collect();

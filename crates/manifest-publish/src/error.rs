@@ -73,10 +73,10 @@ pub enum PublishError {
     /// Nobody knows where the bytes of an entry are.
     #[error("nothing is known of where {0} comes from")]
     NoSource(Digest),
-    /// An entry could not be brought to the target.
-    #[error("entry {digest} could not be copied from {from}")]
+    /// An entry, or a blob that it needs, could not be brought to the target.
+    #[error("{digest} could not be copied from {from}")]
     Entry {
-        /// The entry.
+        /// The entry or blob.
         digest: Digest,
         /// Its source.
         from: String,

@@ -1,6 +1,6 @@
 //! What a publication has to do, worked out before anything is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use manifest_core::{Descriptor, Digest};
 use manifest_transport::{Fetched, Place};
@@ -67,6 +67,7 @@ pub struct Plan {
 
 /// What is known of one manifest before planning.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are the large one: what is there already needs no survey")]
 pub(crate) enum Surveyed {
     /// The target has it, and with it everything below.
     Present(Digest),
@@ -77,7 +78,7 @@ pub(crate) enum Surveyed {
 impl Plan {
     /// Works out the steps from what is there (`known` blobs) and what is not.
     pub(crate) fn new(surveyed: Vec<Surveyed>, known: &dyn Fn(&Digest) -> bool, target: &Place) -> Self {
-        let mut plan = Self::default();
+        let (mut plan, mut planned) = (Self::default(), BTreeSet::new());
         for found in surveyed {
             match found {
                 Surveyed::Present(digest) => plan.present.push(digest),
@@ -85,12 +86,12 @@ impl Plan {
                     for blob in blobs(&manifest) {
                         let action = action(blob, known(&blob.digest), &from, target);
                         let step = || BlobStep { blob: blob.clone(), from: from.clone(), action };
-                        let planned = plan.blobs.entry(blob.digest).or_insert_with(step);
-                        if action < planned.action {
-                            *planned = step();
+                        let known = plan.blobs.entry(blob.digest).or_insert_with(step);
+                        if action < known.action {
+                            *known = step();
                         }
                     }
-                    if plan.manifests.iter().all(|step| step.manifest.digest != manifest.digest) {
+                    if planned.insert(manifest.digest) {
                         plan.manifests.push(ManifestStep { manifest, depth });
                     }
                 }

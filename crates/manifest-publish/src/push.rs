@@ -13,8 +13,9 @@ use crate::error::PublishError;
 use crate::plan::{Action, BlobStep, Plan};
 use crate::survey::{all_from, survey};
 
-/// Blobs whose bytes are carried at the same time; each has buffers of its own, so this bounds memory.
-const CARRIED_AT_ONCE: usize = 4;
+/// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
+/// about a megabyte, so this bounds memory. By default three blobs are carried at once.
+const STEPS_PER_CARRIER: usize = 8;
 
 /// What is to be published.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +146,7 @@ async fn carry(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<Outcome, PublishError> {
-    let carriers = Arc::new(Semaphore::new(CARRIED_AT_ONCE.min(jobs)));
+    let carriers = Arc::new(Semaphore::new((jobs / STEPS_PER_CARRIER).max(1)));
     let blobs: Vec<(Action, u64)> = stream::iter(plan.blobs.values())
         .map(|step| {
             let carriers = Arc::clone(&carriers);

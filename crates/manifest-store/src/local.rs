@@ -190,9 +190,13 @@ impl Local {
 
     /// Writes a record; it is replaced as a whole.
     pub(crate) fn write(&self, record: &Record) -> Result<(), StoreError> {
-        let (head, document) = record.to_file()?;
+        self.write_after(&record.file_head()?, record)
+    }
+
+    /// Writes a record whose file begins with `head`.
+    pub(crate) fn write_after(&self, head: &[u8], record: &Record) -> Result<(), StoreError> {
         let id = record.id().to_string();
-        self.put(&self.records(), &id, &id, &[&head, document], Existing::Replace)
+        self.put(&self.records(), &id, &id, &[head, &record.encoded().bytes], Existing::Replace)
     }
 
     /// Removes a file and makes that outlive a power failure; one that is gone already is fine.

@@ -71,8 +71,8 @@ pub(crate) struct Opened {
 pub(crate) enum Settled {
     /// The edit changed nothing that is kept.
     Same(Record),
-    /// This is to be written.
-    Changed(Record),
+    /// This is to be written, after these bytes that its file begins with.
+    Changed(Record, Vec<u8>),
 }
 
 impl Record {
@@ -138,7 +138,8 @@ impl Record {
 
     pub(crate) fn new(id: RecordId, name: ListName, draft: Draft, stamp: &Stamp) -> Result<Self, StoreError> {
         let document = draft.list.encode(wanted_format(&draft))?;
-        let list = read_back(&document, &draft.list)?;
+        let list = draft.list;
+        read_back(&document, &list)?;
         let mut sources = draft.sources;
         sources.keep_only(digests(&list));
         let mut change = stamp.change(document.digest);
@@ -204,7 +205,6 @@ impl Opened {
             return Ok(Settled::Same(Record { header, list, document: old }));
         }
 
-        let list = if same_document { list } else { read_back(&document, &list)? };
         let mut change = stamp.change(document.digest);
         change.before = Some(old.digest);
         if !same_document {
@@ -224,7 +224,12 @@ impl Opened {
         header.document = DocumentKey::of(&document);
         header.updated = stamp.when;
         header.history.push(change);
-        Ok(Settled::Changed(Record { header, list, document }))
+        let record = Record { header, list, document };
+        let check = || if same_document { Ok(()) } else { read_back(&record.document, &record.list) };
+        let (checked, head) = file::both(record.document.bytes.len(), check, || record.file_head());
+        checked?;
+        let head = head?;
+        Ok(Settled::Changed(record, head))
     }
 }
 
@@ -270,10 +275,10 @@ fn encode(
     Ok(list.encode(wanted)?)
 }
 
-/// Reads what is about to be written, and returns it if it is what was meant.
-fn read_back(document: &Encoded, list: &List) -> Result<List, StoreError> {
+/// Reads what is about to be written; it must be what was meant.
+fn read_back(document: &Encoded, list: &List) -> Result<(), StoreError> {
     match List::decode(&document.bytes) {
-        Ok((read, format)) if format == document.format && read == *list => Ok(read),
+        Ok((read, format)) if format == document.format && read == *list => Ok(()),
         Ok(_) => Err(StoreError::Unfaithful),
         Err(error) => Err(StoreError::Unreadable(error)),
     }

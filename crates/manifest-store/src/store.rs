@@ -180,6 +180,15 @@ impl Store {
         blocking(move || local.load(&which)).await
     }
 
+    /// The record that is meant, found without reading it: enough to know early that there is none.
+    ///
+    /// # Errors
+    /// As [`Store::load`]; what is wrong inside the record is found when it is read.
+    pub async fn find(&self, which: &Selector) -> Result<RecordId, StoreError> {
+        let (local, which) = (self.local.clone(), which.clone());
+        blocking(move || local.guess(&which)).await
+    }
+
     /// Whether there is such a record.
     ///
     /// # Errors
@@ -221,7 +230,7 @@ impl Store {
         let (_, (record, changed)) = locks
             .run(move |local| match opened.settle(draft, &stamp)? {
                 Settled::Same(record) => Ok((record, false)),
-                Settled::Changed(record) => local.write(&record).map(|()| (record, true)),
+                Settled::Changed(record, head) => local.write_after(&head, &record).map(|()| (record, true)),
             })
             .await?;
         Ok(Updated { value, record, changed })
@@ -232,7 +241,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`] when another record has the name; else as [`Store::update`].
     pub async fn tag(&self, which: &Selector, new: &ListName) -> Result<Record, StoreError> {
-        let mut id = self.guess(which).await?;
+        let mut id = self.find(which).await?;
         for _ in 0..STARTS {
             let locks = self.lock([LockKey::Name(new.clone()), LockKey::Record(id)], which.to_string());
             let (tagging, stamp, selector) =
@@ -299,7 +308,7 @@ impl Store {
 
     /// Locks the record that is meant, and reads it under the lock.
     async fn open_record(&self, which: &Selector) -> Result<(Locks, Record), StoreError> {
-        let mut id = self.guess(which).await?;
+        let mut id = self.find(which).await?;
         for _ in 0..STARTS {
             let locks = self.lock([LockKey::Record(id)], which.to_string());
             let selector = which.clone();
@@ -312,11 +321,6 @@ impl Store {
             }
         }
         Err(changing(which))
-    }
-
-    async fn guess(&self, which: &Selector) -> Result<RecordId, StoreError> {
-        let (local, which) = (self.local.clone(), which.clone());
-        blocking(move || local.guess(&which)).await
     }
 
     fn lock(&self, keys: impl IntoIterator<Item = LockKey>, subject: String) -> Locks {

@@ -52,7 +52,7 @@ pub enum TransportError {
         message: String,
     },
     /// Every attempt failed.
-    #[error("{request} failed {attempts} times in {waited:?}: {last}")]
+    #[error("{request} failed {attempts} times, with pauses of {s:.1} s: {last}", s = .waited.as_secs_f64())]
     Exhausted {
         /// What was asked.
         request: String,

@@ -10,6 +10,7 @@
     reason = "a task speaks to the person who started it, and nothing it writes must survive a crash"
 )]
 
+mod bench;
 mod check;
 mod command;
 mod demo;
@@ -45,6 +46,12 @@ const VERBS: &[Verb] = &[
         arguments: demo::ARGUMENTS,
         about: "makes two images and publishes a list of them, without a server",
         run: demo::run,
+    },
+    Verb {
+        name: "bench",
+        arguments: bench::ARGUMENTS,
+        about: "measures the program beside its peers: time, memory, requests",
+        run: bench::run,
     },
     Verb {
         name: "fence",

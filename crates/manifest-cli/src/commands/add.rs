@@ -10,7 +10,6 @@ use crate::context::{Context, selector};
 use crate::error::CliError;
 use crate::gather::{Gathered, Images};
 use crate::report::{EntryReport, ListReport};
-use crate::table::clean;
 
 /// Add images to a list
 #[derive(Clone, Debug, Args)]
@@ -60,21 +59,21 @@ impl Add {
         let (store, which) = (context.store()?, selector(&self.list)?);
         let images = Images::parse(&self.image, &self.select, Some(&self.entry))?;
         // A list that is not there is told before anything is read from registries.
-        store.load(&which).await?;
+        store.find(&which).await?;
         let gathered = images.gather(context, &self.registry, &store).await?;
         let on_conflict = self.on_conflict();
         let edit = |draft: &mut Draft| {
             let add = |images: &Gathered| images.add_to(draft, on_conflict);
             gathered.iter().map(add).collect::<Result<Vec<_>, EditError>>()
         };
-        let updated = store.update(&which, edit).await?;
+        let updated = store.update(&which, edit).await;
+        let updated = updated.map_err(|error| CliError::from(error).advise_format(&self.list))?;
         let mut report = Vec::new();
         for (images, outcomes) in gathered.iter().zip(&updated.value) {
             for (entry, outcome) in images.entries.iter().zip(outcomes) {
                 report.push(added(images, entry, outcome));
-                let platform = entry.platform.as_ref().map(ToString::to_string).unwrap_or_default();
-                let word = word(outcome);
-                context.ui.note(format_args!("{word} {} from {}", clean(&platform), images.origin));
+                let what = entry.platform.as_ref().map_or(entry.digest.to_string(), ToString::to_string);
+                context.ui.note(format_args!("{} {what} from {}", word(outcome), images.origin));
             }
         }
         let text: String = report.iter().map(|added| format!("{}\n", added.entry.digest)).collect();

@@ -53,6 +53,7 @@ struct Report {
     schema: &'static str,
     list: ListReport,
     /// The digest of the entry that was changed; none when it was the list itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<String>,
 }
 
@@ -84,7 +85,8 @@ impl AnnotateEntry {
             draft.list.annotate_list(&change);
             Ok::<_, CliError>(())
         };
-        let updated = store.update(&which, edit).await?;
+        let updated = store.update(&which, edit).await;
+        let updated = updated.map_err(|error| CliError::from(error).advise_format(&self.list))?;
         Ok(Report { schema: "annotate/1", list: ListReport::from(&updated.record), entry: None })
     }
 
@@ -102,7 +104,10 @@ impl AnnotateEntry {
             draft.list.annotate(&digest, &change)?;
             Ok::<_, CliError>(digest)
         };
-        let updated = store.update(&which, edit).await?;
+        let updated = store.update(&which, edit).await.map_err(|error| {
+            let keeps_both = "--allow-duplicate keeps both; manifest remove takes the other away";
+            CliError::from(error).advise_format(&self.list).advise("platform_taken", keeps_both)
+        })?;
         let entry = Some(updated.value.to_string());
         Ok(Report { schema: "annotate/1", list: ListReport::from(&updated.record), entry })
     }

@@ -60,12 +60,9 @@ pub(crate) struct Create {
 /// What to do when a name is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum IfExists {
-    /// Fail
     #[default]
     Fail,
-    /// Add to the list that is there
     Amend,
-    /// Take the name from the list that is there
     Replace,
 }
 
@@ -92,6 +89,9 @@ impl Create {
             // Before anything is read from registries: the answer is known.
             let id = store.load(&which).await?.id();
             return Err(StoreError::NameTaken { name, id }.into());
+        }
+        if exists && if_exists == IfExists::Amend && self.from.is_some() {
+            return Err(from_and_amend());
         }
         let images = Images::parse(&self.image, &self.select, None)?;
         let start = self.start(context, &store).await?;
@@ -192,8 +192,7 @@ impl Create {
         gathered: &[Gathered],
     ) -> Result<Record, CliError> {
         if start.base.is_some() {
-            let message = "--from starts a new list, --amend keeps the one that is there".to_owned();
-            return Err(CliError::Misuse(message, "--replace takes the name from the list that is there"));
+            return Err(from_and_amend());
         }
         let edit = |draft: &mut Draft| self.fill(draft, start, gathered, OnConflict::Replace);
         Ok(store.update(&selector(&name.to_string())?, edit).await?.record)
@@ -207,13 +206,20 @@ impl Create {
         usual: OnConflict,
     ) -> Result<(), CliError> {
         let on_conflict = if self.select.allow_duplicate { OnConflict::Allow } else { usual };
+        let keeps_both = "leave one of the images out, or keep both with --allow-duplicate";
         for images in gathered {
-            images.add_to(draft, on_conflict)?;
+            let added = images.add_to(draft, on_conflict);
+            added.map_err(|error| CliError::from(error).advise("platform_taken", keeps_both))?;
         }
         draft.list.annotate_list(&start.change);
         draft.format = self.format.or(draft.format);
         Ok(())
     }
+}
+
+fn from_and_amend() -> CliError {
+    let message = "--from starts a new list, --amend keeps the one that is there".to_owned();
+    CliError::Misuse(message, "--replace takes the name from the list that is there")
 }
 
 const fn taken(if_exists: IfExists) -> IfTaken {

@@ -1,6 +1,7 @@
 //! `manifest exists`
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::context::{Context, selector};
 use crate::error::CliError;
@@ -13,9 +14,16 @@ pub(crate) struct Exists {
     list: String,
 }
 
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    exists: bool,
+}
+
 impl Exists {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let exists = context.store()?.exists(&selector(&self.list)?).await?;
+        context.ui.result("", &Report { schema: "exists/1", exists })?;
         Ok(u8::from(!exists))
     }
 }

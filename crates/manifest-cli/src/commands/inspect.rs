@@ -71,7 +71,11 @@ impl Inspect {
     }
 
     async fn local(&self, context: &Context, name: &str) -> Result<(), CliError> {
-        let record = context.store()?.load(&selector(name)?).await?;
+        let record = context.store()?.load(&selector(name)?).await.map_err(|error| {
+            let hint =
+                format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
+            CliError::from(error).advise("list_not_found", hint)
+        })?;
         let encoded = self.converted(record.list(), record.encoded().clone())?;
         if self.raw {
             return Ok(context.ui.raw(&encoded.bytes)?);
@@ -79,7 +83,8 @@ impl Inspect {
         let source = |entry: &Descriptor| record.sources().place_of(&entry.digest).map(|s| s.place.clone());
         let document = DocumentReport::new(&encoded, record.list(), source);
         let names: Vec<String> = record.names().iter().map(ToString::to_string).collect();
-        let head = [("Name", names.join(", ")), ("Id", record.id().to_string())];
+        let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
+        let head = [("Name", names), ("Id", record.id().to_string())];
         let text = list_text(&head, &encoded, record.list());
         let (origin, list) = (format!("store:{name}"), Some(ListReport::from(&record)));
         Ok(context.ui.result(&text, &Report { schema: "inspect/1", origin, list, document })?)

@@ -5,7 +5,7 @@ use manifest_store::Record;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, Failures};
 use crate::report::ListReport;
 use crate::table::table;
 
@@ -23,21 +23,17 @@ struct Report {
 impl Ls {
     #[allow(clippy::unused_self, reason = "verbs are all called alike")]
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
-        let (mut records, mut damaged) = (Vec::new(), None);
+        let (mut records, mut failures) = (Vec::new(), Failures::default());
         for record in context.store()?.records().await? {
             match record {
                 Ok(record) => records.push(record),
                 // The others are shown all the same; the exit code tells of this one.
-                Err(error) => {
-                    let error = CliError::from(error);
-                    context.ui.error(format_args!("{}", error.text()));
-                    damaged = damaged.or(Some(error));
-                }
+                Err(error) => failures.add(context, error),
             }
         }
         let lists = records.iter().map(ListReport::from).collect();
         context.ui.result(&text(&records), &Report { schema: "ls/1", lists })?;
-        Ok(damaged.map_or(0, |error| error.exit()))
+        Ok(failures.code())
     }
 }
 

@@ -5,7 +5,7 @@ use manifest_store::{Force, StoreError};
 use serde::Serialize;
 
 use crate::context::{Context, selector};
-use crate::error::CliError;
+use crate::error::{CliError, Failures};
 
 /// Remove lists from the store; what was pushed stays where it is
 ///
@@ -35,21 +35,25 @@ impl Rm {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let store = context.store()?;
         let force = if self.force { Force::Yes } else { Force::No };
-        let (mut untagged, mut deleted, mut failed) = (Vec::new(), Vec::new(), None);
-        for text in &self.list {
-            match store.remove(&selector(text)?, force).await {
+        let lists = self.list.iter().map(|text| selector(text)).collect::<Result<Vec<_>, _>>()?;
+        let (mut untagged, mut deleted, mut failures) = (Vec::new(), Vec::new(), Failures::default());
+        for list in &lists {
+            match store.remove(list, force).await {
                 Ok(removed) => {
                     untagged.extend(removed.untagged.iter().map(ToString::to_string));
                     deleted.extend(removed.deleted.iter().map(ToString::to_string));
                 }
                 Err(StoreError::NotFound(_)) if self.ignore_missing => {}
-                // The others are removed all the same; the first error is the one that is reported.
-                Err(error) => failed = failed.or(Some(error)),
+                // The others are removed all the same.
+                Err(error) => failures.add(context, error),
             }
         }
         let mut text: String = untagged.iter().map(|name| format!("Untagged: {name}\n")).collect();
         text.extend(deleted.iter().map(|id| format!("Deleted: {id}\n")));
-        context.ui.result(&text, &Report { schema: "rm/1", untagged, deleted })?;
-        failed.map_or(Ok(0), |error| Err(error.into()))
+        // Errors alone are no result.
+        if failures.is_empty() || !text.is_empty() {
+            context.ui.result(&text, &Report { schema: "rm/1", untagged, deleted })?;
+        }
+        Ok(failures.code())
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use manifest_core::ListName;
+use manifest_store::StoreError;
 use serde::Serialize;
 
 use crate::context::{Context, selector};
@@ -26,6 +27,10 @@ struct Report {
     list: ListReport,
 }
 
+fn taken(error: StoreError) -> CliError {
+    CliError::from(error).advise("name_taken", "manifest untag takes the name away from the list that has it")
+}
+
 impl Tag {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let (store, which) = (context.store()?, selector(&self.list)?);
@@ -34,8 +39,18 @@ impl Tag {
             names.push(text.parse().map_err(|error| CliError::Name(text.clone(), error))?);
         }
         let mut record = store.load(&which).await?;
+        // All or none, but for names that somebody else takes in this moment.
         for name in &names {
-            record = store.tag(&which, name).await?;
+            match store.load(&name.into()).await {
+                Ok(other) if other.id() != record.id() => {
+                    return Err(taken(StoreError::NameTaken { name: name.clone(), id: other.id() }));
+                }
+                Ok(_) | Err(StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for name in &names {
+            record = store.tag(&which, name).await.map_err(taken)?;
         }
         let report = Report { schema: "tag/1", list: ListReport::from(&record) };
         context.ui.result(&format!("{}\n", record.id()), &report)?;

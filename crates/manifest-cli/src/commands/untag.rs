@@ -5,7 +5,7 @@ use manifest_core::ListName;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, Failures};
 
 /// Take names away from lists; a list without a name stays and is found by its id
 #[derive(Clone, Debug, Args)]
@@ -29,13 +29,18 @@ impl Untag {
         for text in &self.name {
             names.push(text.parse().map_err(|error| CliError::Name(text.clone(), error))?);
         }
-        let mut untagged = Vec::new();
+        let (mut untagged, mut failures) = (Vec::new(), Failures::default());
         for name in &names {
-            store.untag(name).await?;
-            untagged.push(name.to_string());
+            match store.untag(name).await {
+                Ok(_) => untagged.push(name.to_string()),
+                // The others are taken away all the same.
+                Err(error) => failures.add(context, error),
+            }
         }
         let text: String = untagged.iter().map(|name| format!("Untagged: {name}\n")).collect();
-        context.ui.result(&text, &Report { schema: "untag/1", untagged })?;
-        Ok(0)
+        if failures.is_empty() || !untagged.is_empty() {
+            context.ui.result(&text, &Report { schema: "untag/1", untagged })?;
+        }
+        Ok(failures.code())
     }
 }

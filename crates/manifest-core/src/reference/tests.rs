@@ -68,7 +68,7 @@ fn the_parts_of_a_reference_are_told_apart() {
 #[test]
 fn tag_and_digest_together_are_kept() {
     let both = reference(&format!("foo:t@sha256:{HEX}"));
-    assert_eq!(both.tag().map(super::Tag::as_str), Some("t"));
+    assert_eq!(both.tag().map(Tag::as_str), Some("t"));
     assert_eq!(both.digest(), Some(Digest::sha256(b"")));
     assert_eq!(both.to_string(), format!("docker.io/library/foo:t@sha256:{HEX}"));
     let long = format!("sha512:{}", "a".repeat(128));

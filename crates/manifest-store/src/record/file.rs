@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use manifest_core::{DecodeError, Digest, Format, List};
+use manifest_core::{Digest, List};
 
 use super::{DocumentKey, Header, Record};
 use crate::{RecordId, StoreError};
@@ -23,11 +23,11 @@ const WORTH_A_THREAD: usize = 256 << 10;
 const LONGEST_LINE: usize = 200;
 
 impl Record {
-    /// The file as what it begins with and the document; both together are its content.
+    /// What the file begins with, before the document.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`].
-    pub(crate) fn to_file(&self) -> Result<(Vec<u8>, &[u8]), StoreError> {
+    pub(crate) fn file_head(&self) -> Result<Vec<u8>, StoreError> {
         let mut header =
             serde_json::to_vec(&self.header).map_err(|error| StoreError::damaged("", error.to_string()))?;
         header.push(b'\n');
@@ -37,7 +37,7 @@ impl Record {
         let mut head = format!("{MAGIC}{VERSION} {}\n", hasher.finish()).into_bytes();
         head.append(&mut header);
         let size = head.len().saturating_add(self.document.bytes.len());
-        if size > MAX_SIZE { Err(StoreError::TooLarge(size)) } else { Ok((head, &self.document.bytes)) }
+        if size > MAX_SIZE { Err(StoreError::TooLarge(size)) } else { Ok(head) }
     }
 
     /// Reads the file of the record `id`; `path` is for messages.
@@ -52,7 +52,10 @@ impl Record {
         }
         let (header, document) =
             split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
-        let (header, read) = both(header, document);
+        // The checksum says that this is what was written, and then it was checked.
+        let decode = || List::decode_again(document);
+        let (read, header) =
+            both(header.len().min(document.len()), decode, || serde_json::from_slice::<Header>(header));
         let header =
             header.map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
         if header.id != id {
@@ -68,21 +71,20 @@ impl Record {
     }
 }
 
-/// Parses header and document; when both are large, on two threads.
-fn both(header: &[u8], document: &[u8]) -> (serde_json::Result<Header>, Result<(List, Format), DecodeError>) {
-    let parse = || serde_json::from_slice(header);
-    if header.len().min(document.len()) < WORTH_A_THREAD {
-        return (parse(), List::decode(document));
+/// Does two pieces of work; on two threads when what they work on has so many bytes that it is worth it.
+pub(super) fn both<A: Send, B>(size: usize, one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+    if size < WORTH_A_THREAD {
+        return (one(), other());
     }
     std::thread::scope(|threads| {
-        let other = std::thread::Builder::new().spawn_scoped(threads, || List::decode(document));
-        let header = parse();
-        let read = match other {
-            Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        let started = std::thread::Builder::new().spawn_scoped(threads, &one);
+        let other = other();
+        let one = match started {
+            Ok(started) => started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // The system has no thread left to give.
-            Err(_) => List::decode(document),
+            Err(_) => one(),
         };
-        (header, read)
+        (one, other)
     })
 }
 

@@ -1,0 +1,78 @@
+//! The arguments.
+
+pub(crate) const USAGE: &str = "cargo xtask bench [--only a,b,c,d] [--runs N] [--small]";
+
+/// What the process is to do.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Run one job and tell what it cost: the benchmark starts itself for that.
+    Measure,
+    /// `cargo test --benches` builds benchmarks and starts them too; they have nothing to say there.
+    Nothing,
+    /// Measure.
+    Bench(Options),
+}
+
+/// What to measure, and how often.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) subjects: Vec<Subject>,
+    /// Runs that count; one more goes before them.
+    pub(crate) runs: usize,
+    pub(crate) size: Size,
+}
+
+/// How much is made ready to be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// What the goals are stated for.
+    Full,
+    /// A quick look whether everything works; its figures are no verdict.
+    Small,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Authoring,
+    Copying,
+    Editing,
+    Startup,
+}
+
+pub(crate) const MEASURE: &str = "--measure";
+
+impl Asked {
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Options {
+            subjects: vec![Subject::Authoring, Subject::Copying, Subject::Editing, Subject::Startup],
+            runs: 7,
+            size: Size::Full,
+        };
+        let (mut words, mut by_cargo) = (words, false);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                MEASURE => return Ok(Self::Measure),
+                "--bench" => by_cargo = true,
+                "--small" => options.size = Size::Small,
+                "--only" => options.subjects = subjects(&words.next().unwrap_or_default())?,
+                "--runs" => {
+                    let number = words.next().and_then(|text| text.parse().ok()).filter(|&runs| runs > 0);
+                    options.runs = number.ok_or("--runs needs a whole number above 0")?;
+                }
+                other => return Err(format!("{other:?} is not understood")),
+            }
+        }
+        Ok(if by_cargo { Self::Bench(options) } else { Self::Nothing })
+    }
+}
+
+fn subjects(text: &str) -> Result<Vec<Subject>, String> {
+    let subject = |letter| match letter {
+        "a" => Ok(Subject::Authoring),
+        "b" => Ok(Subject::Copying),
+        "c" => Ok(Subject::Editing),
+        "d" => Ok(Subject::Startup),
+        other => Err(format!("there is no subject {other:?}; there are a, b, c and d")),
+    };
+    text.split(',').map(subject).collect()
+}

@@ -1,0 +1,248 @@
+//! The objects of `--output json` are those that `docs/json.md` describes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use manifest_testkit::{FakeRegistry, Image, Index};
+use serde_json::{Value, json};
+
+use crate::in_process::Cli;
+
+/// A member in a table of the document.
+#[derive(Clone, Debug)]
+struct Member {
+    name: String,
+    kind: String,
+    /// The section that describes the value, or its elements.
+    shape: Option<String>,
+    optional: bool,
+}
+
+/// The sections of the document by name: their members, and their example.
+#[derive(Debug, Default)]
+struct Documented {
+    members: BTreeMap<String, Vec<Member>>,
+    examples: BTreeMap<String, Value>,
+}
+
+fn documented() -> Documented {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut documented = Documented::default();
+    for section in text.split("\n## ").skip(1) {
+        let (title, body) = section.split_once('\n').unwrap();
+        let title = title.trim_matches('`').to_owned();
+        let rows = body.lines().filter_map(member);
+        documented.members.insert(title.clone(), rows.collect());
+        if let Some((_, example)) = body.split_once("```json\n") {
+            let example = example.split("```").next().unwrap();
+            let example = serde_json::from_str(example).unwrap_or_else(|e| panic!("{title}: {e}\n{example}"));
+            documented.examples.insert(title, example);
+        }
+    }
+    documented
+}
+
+/// Reads ``| `name` | kind, optional | meaning |``; `…` for a name takes in the members of another section.
+fn member(row: &str) -> Option<Member> {
+    let mut cells = row.strip_prefix('|')?.split('|').map(str::trim);
+    let (name, kind) = (cells.next()?, cells.next()?);
+    let name = if name == "…" { name } else { name.strip_prefix('`')?.strip_suffix('`')? };
+    let shape =
+        kind.split_once("(#").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape.to_owned());
+    let optional = kind.ends_with(", optional");
+    Some(Member { name: name.to_owned(), kind: kind.to_owned(), shape, optional })
+}
+
+impl Documented {
+    /// The members of a section with those that it takes in, each with the section where it stands.
+    fn of(&self, section: &str) -> Vec<(String, Member)> {
+        let own =
+            self.members.get(section).unwrap_or_else(|| panic!("docs/json.md has no section {section}"));
+        let one = |member: &Member| match (&*member.name, &member.shape) {
+            ("…", Some(shape)) => self.of(shape),
+            _ => vec![(section.to_owned(), member.clone())],
+        };
+        own.iter().flat_map(one).collect()
+    }
+
+    /// Checks an object against a section, and notes which members were seen.
+    fn check(&self, section: &str, value: &Value, seen: &mut BTreeSet<(String, String)>) {
+        let members = self.of(section);
+        let object = value.as_object().unwrap_or_else(|| panic!("{section} is no object: {value}"));
+        for name in object.keys() {
+            let known = members.iter().any(|(_, member)| member.name == *name);
+            assert!(known, "docs/json.md does not describe {name} of {section}: {value}");
+        }
+        for (stands_in, member) in members {
+            let Some(found) = object.get(&member.name) else {
+                assert!(member.optional, "{} of {section} is missing: {value}", member.name);
+                continue;
+            };
+            seen.insert((stands_in, member.name.clone()));
+            let kind = member.kind.trim_end_matches(", optional");
+            let fits = match (kind, &member.shape) {
+                ("text", _) => found.is_string(),
+                ("text or null", _) => found.is_string() || found.is_null(),
+                ("number", _) => found.is_u64(),
+                ("true or false", _) => found.is_boolean(),
+                ("map of text", _) => found.as_object().is_some_and(|map| map.values().all(Value::is_string)),
+                ("array of text", _) => found.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+                (kind, Some(shape)) if kind.starts_with("array of ") => {
+                    let all = found.as_array().unwrap();
+                    all.iter().for_each(|one| self.check(shape, one, seen));
+                    true
+                }
+                (_, Some(shape)) => {
+                    self.check(shape, found, seen);
+                    true
+                }
+                _ => panic!("{section}: what is {kind}?"),
+            };
+            assert!(fits, "{} of {section} is not {kind}: {found}", member.name);
+        }
+    }
+}
+
+/// The objects of the examples, one a schema, in the order of the document.
+fn examples(cli: &Cli) -> Vec<Value> {
+    let (amd64, arm64) = (cli.image("linux/amd64"), cli.image("linux/arm64/v8"));
+    let layout = cli.workspace.path().join("out");
+    vec![
+        cli.json(&format!("create app:1.0 {amd64} --annotation org.opencontainers.image.version=1.0")),
+        cli.json(&format!("add app:1.0 {arm64}")),
+        cli.json("annotate app:1.0 --platform linux/arm64 --annotation org.example.board=rpi5"),
+        cli.json("inspect app:1.0"),
+        cli.json(&format!("inspect {amd64}")),
+        cli.json(&format!("push --dry-run app:1.0 oci:{}:1.0", layout.display())),
+        cli.json("remove app:1.0 --platform linux/arm64"),
+        cli.json("tag app:1.0 registry.example.com/app:1.0"),
+        cli.json("ls"),
+        cli.json("exists app:1.0"),
+        cli.json("untag registry.example.com/app:1.0"),
+        cli.json("rm app:1.0"),
+        cli.json("version"),
+    ]
+}
+
+/// Objects with all that is optional.
+fn rich(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    let artifact = cli.put(&Image::new("linux/amd64").artifact_type("application/x"), "artifact");
+    let windows = cli.put(&Image::new("windows/amd64").os_version("10.0.1"), "windows");
+    let docker = cli.put(&Image::new("linux/amd64").docker(), "docker");
+    let entry = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": windows.digest, "size": 300,
+        "urls": ["https://example.com/x"], "platform": {"os": "windows", "architecture": "amd64"},
+    });
+    let document = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry],
+    });
+    let urls = cli.put_document(&document, "urls");
+    cli.ok(&format!("create rich --subject {artifact} --artifact-type application/x {artifact} {windows}"));
+    cli.ok("annotate rich --platform windows/amd64 --os-features win32k");
+    cli.ok(&format!("create features {docker}"));
+    cli.ok("annotate features --platform linux/amd64 --features sse4");
+    cli.ok(&format!("create urls --from {urls}"));
+    cli.ok("create list");
+    let index = Index::of(&[&Image::new("linux/amd64")]);
+    index.push_to(&registry, "app", "1");
+    cli.ok(&format!("create pushed {}/app:1", registry.address()));
+    vec![
+        cli.json("inspect rich"),
+        cli.json("inspect features"),
+        cli.json("inspect urls"),
+        cli.json(&format!("inspect docker://{}/app:1", registry.address())),
+        cli.json("annotate --index list --annotation a=b"),
+        cli.json(&format!("add list --replace {docker}")),
+        cli.json(&format!("push pushed {}/copy:1", registry.address())),
+        cli.json(&format!("push pushed {}/copy:1", registry.address())),
+        cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
+    ]
+}
+
+/// Replaces what differs from run to run: ids, times, digests, sizes and directories.
+fn usual(value: &Value) -> Value {
+    let text = |text: &str| {
+        let text = text.rsplit_once('/').filter(|_| text.starts_with("oci:")).map_or(text, |(_, name)| name);
+        let is_hex = text.len() > 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_time = text.ends_with('Z') && text.contains('T');
+        match text {
+            _ if text.starts_with("sha256:") => "digest".to_owned(),
+            _ if is_hex || text.ends_with('…') => "id".to_owned(),
+            _ if is_time => "time".to_owned(),
+            _ => text.replace(|c: char| c.is_ascii_hexdigit() && !c.is_ascii_alphabetic(), "0"),
+        }
+    };
+    match value {
+        Value::String(string) => json!(text(string)),
+        Value::Number(_) => json!(0),
+        Value::Array(all) => all.iter().map(usual).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), usual(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn schema(object: &Value) -> String {
+    object["schema"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_printed_is_described_and_what_is_described_is_printed() {
+    let documented = documented();
+    let (cli, other) = (Cli::new(), Cli::new());
+    let mut seen = BTreeSet::new();
+    for object in examples(&cli).iter().chain(&rich(&other)) {
+        documented.check(&schema(object), object, &mut seen);
+    }
+    let error: Value = serde_json::from_str(&cli.run("inspect Gone --output json").stderr).unwrap();
+    documented.check("errors", &error, &mut seen);
+    let note: Value = serde_json::from_str(
+        cli.run(&format!("create x {} --output json", cli.image("linux/s390x"))).stderr.trim(),
+    )
+    .unwrap();
+    documented.check("notes", &note, &mut seen);
+    for (section, members) in documented.members.iter().filter(|(section, _)| *section != "kinds of errors") {
+        for member in members.iter().filter(|member| member.name != "…") {
+            let it = (section.clone(), member.name.clone());
+            assert!(seen.contains(&it), "docs/json.md describes {} of {section}, never printed", member.name);
+        }
+    }
+}
+
+#[test]
+fn the_examples_are_what_the_program_prints() {
+    let documented = documented();
+    let cli = Cli::new();
+    for object in examples(&cli) {
+        let schema = schema(&object);
+        let example = documented.examples.get(&schema).unwrap_or_else(|| panic!("no example of {schema}"));
+        assert_eq!(usual(example), usual(&object), "{schema}:\n{object:#}");
+    }
+}
+
+#[test]
+fn every_kind_of_error_is_described_with_its_exit_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(root.join("src/error.rs")).unwrap();
+    let text = fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let section = text.split_once("\n## kinds of errors\n").unwrap().1.split("\n## ").next().unwrap();
+    let mut described = BTreeMap::new();
+    for row in section.lines().filter_map(|row| row.strip_prefix("| `")) {
+        let (kind, rest) = row.split_once("` | ").unwrap();
+        let codes: Vec<String> =
+            rest.split('|').next().unwrap().split(" or ").map(|c| c.trim().to_owned()).collect();
+        described.insert(kind.to_owned(), codes);
+    }
+    let mut made: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for call in source.split("meaning(\"").skip(1) {
+        let (kind, rest) = call.split_once("\", ").unwrap();
+        let code: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let codes = made.entry(kind.to_owned()).or_default();
+        codes.extend((!codes.contains(&code)).then_some(code));
+        codes.sort();
+    }
+    made.remove("closed_pipe");
+    assert_eq!(described, made);
+}

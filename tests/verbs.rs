@@ -1,0 +1,36 @@
+//! Each verb with each of its flags, in process and without a network.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a failed expectation ends a test by a panic; files of a test need not survive a crash"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of what they share")]
+
+mod in_process;
+
+#[path = "verbs/add.rs"]
+mod add;
+#[path = "verbs/add_lists.rs"]
+mod add_lists;
+#[path = "verbs/annotate.rs"]
+mod annotate;
+#[path = "verbs/annotate_index.rs"]
+mod annotate_index;
+#[path = "verbs/create.rs"]
+mod create;
+#[path = "verbs/create_from.rs"]
+mod create_from;
+#[path = "verbs/help.rs"]
+mod help;
+#[path = "verbs/inspect.rs"]
+mod inspect;
+#[path = "verbs/names.rs"]
+mod names;
+#[path = "verbs/push.rs"]
+mod push;
+#[path = "verbs/remove.rs"]
+mod remove;

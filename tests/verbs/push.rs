@@ -1,0 +1,124 @@
+//! `manifest push`: targets and flags; layouts are enough for that.
+
+use std::fs;
+
+use manifest_testkit::{FakeRegistry, Image};
+use serde_json::Value;
+
+use crate::in_process::Cli;
+
+/// A list of two images, and the layout that it is to be pushed to.
+fn app(cli: &Cli) -> String {
+    cli.ok(&format!("create app {} {}", cli.image("linux/amd64"), cli.image("linux/arm64")));
+    format!("oci:{}", cli.workspace.path().join("out").display())
+}
+
+fn index(cli: &Cli) -> Value {
+    serde_json::from_slice(&fs::read(cli.workspace.path().join("out/index.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn push_prints_the_digest_of_the_list() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    let digest = cli.json("inspect app")["document"]["digest"].as_str().unwrap().to_owned();
+    let ran = cli.run(&format!("push app {out}:1"));
+    assert_eq!(ran.ok(), format!("{digest}\n"));
+    assert!(ran.stderr.starts_with(&format!("pushed localhost/app:latest to {out}:1: ")), "{ran:?}");
+    assert_eq!(index(&cli)["manifests"][0]["digest"], *digest);
+    assert_eq!(cli.ok(&format!("inspect --raw {out}:1")), cli.ok("inspect --raw app"));
+    for (_, entry) in cli.entries("app") {
+        let file = cli.workspace.path().join("out/blobs/sha256").join(&entry["sha256:".len()..]);
+        assert!(file.exists(), "{entry} is not there");
+    }
+}
+
+#[test]
+fn a_list_is_pushed_to_the_registry_of_its_own_name() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    app(&cli);
+    cli.fails(2, "push app").says("misuse", &["localhost/app:latest names no registry", "give a target"]);
+    let name = format!("{}/team/app:7", registry.address());
+    cli.ok(&format!("tag app {name}"));
+    let digest = cli.ok("push app");
+    assert_eq!(registry.tag("team/app", "7").unwrap().to_string(), digest.trim());
+}
+
+#[test]
+fn targets_that_make_no_sense_are_refused() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    let digest = cli.image("linux/s390x").digest;
+    for (target, part) in [
+        (format!("registry.example.com/app@{digest}"), "a target has a tag, not a digest"),
+        (format!("{out}:@0"), "a target has a name"),
+        (format!("{out}@{digest}"), "a target has a name"),
+        ("store:other".to_owned(), "manifest tag"),
+        ("localhost/other".to_owned(), "out of the store"),
+    ] {
+        cli.fails(2, &format!("push app {target}")).says("misuse", &[part]);
+    }
+    cli.fails(2, "push app dir:/x").says("invalid_reference", &["\"dir:\" is not supported"]);
+}
+
+#[test]
+fn the_digest_file_holds_the_digest_and_nothing_else() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    let file = cli.workspace.path().join("digest");
+    let digest = cli.ok(&format!("push app {out}:1 --digestfile {}", file.display()));
+    assert_eq!(fs::read_to_string(&file).unwrap(), digest.trim());
+    fs::remove_file(&file).unwrap();
+    cli.fails(2, &format!("push app {out}:@0 --digestfile {}", file.display()));
+    assert!(!file.exists(), "a push that failed writes no digest");
+}
+
+#[test]
+fn the_list_goes_when_that_is_asked_for() {
+    for flag in ["--rm", "--purge", "-p"] {
+        let cli = Cli::new();
+        let out = app(&cli);
+        cli.ok("tag app another:name");
+        cli.ok(&format!("push {flag} app {out}:1"));
+        assert_eq!(cli.store().len(), 0, "{flag}");
+    }
+    let cli = Cli::new();
+    app(&cli);
+    cli.fails(2, "push --rm app store:x");
+    cli.ok("inspect app");
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    let plan = cli.ok(&format!("push --dry-run app {out}:1"));
+    assert!(plan.lines().any(|line| line.starts_with("copy ") && line.contains("blob")), "{plan}");
+    assert!(plan.trim_end().ends_with(&format!("as {out}:1")), "{plan}");
+    assert!(!cli.workspace.path().join("out").exists());
+}
+
+#[test]
+fn a_conversion_is_done_when_asked_for_and_said() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    let docker = cli.put(&Image::new("linux/amd64").docker(), "docker");
+    cli.ok(&format!("create docker {docker}"));
+    let ran = cli.run(&format!("push docker {out}:1 --format oci"));
+    ran.ok();
+    assert!(ran.stderr.contains("converted from application/vnd.docker"), "{ran:?}");
+    assert_eq!(cli.ok(&format!("inspect --raw {out}:1")), cli.ok("inspect --raw --format oci docker"));
+    cli.fails(8, &format!("push app {out}:2 --format v2s2")).says("oci_child", &["--format oci"]);
+}
+
+#[test]
+fn the_list_alone_is_pushed_when_that_is_asked_for() {
+    let cli = Cli::new();
+    let out = app(&cli);
+    cli.ok(&format!("push --all=false app {out}:1"));
+    let (_, entry) = cli.entries("app").remove(0);
+    assert!(!cli.workspace.path().join("out/blobs/sha256").join(&entry["sha256:".len()..]).exists());
+    let help = cli.ok("push --help");
+    assert!(help.contains("--all") && help.contains("[default: true]"), "{help}");
+    assert!(help.contains("--retry") && help.contains("[default: 5]"), "{help}");
+}
