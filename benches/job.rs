@@ -83,7 +83,7 @@ impl Job {
         drop(input);
         let output = child.wait_with_output().expect("the end of a child");
         drop(self.kept);
-        serde_json::from_slice(&output.stdout).map_err(|_| {
+        serde_json::from_slice(&output.stdout).map_err(|_invalid| {
             let said = String::from_utf8_lossy(&output.stderr);
             Failed(said.lines().last().unwrap_or("it said nothing").to_owned())
         })

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::type_complexity,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
