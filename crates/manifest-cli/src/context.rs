@@ -8,7 +8,8 @@ use manifest_store::{Selector, Store, StoreOptions};
 use manifest_transport::auth::{CredentialError, CredentialSearch, Login};
 use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport, TransportError};
 
-use crate::args::{Global, RegistryArgs};
+use crate::args::RegistryArgs;
+use crate::cli::Global;
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::ui::Ui;

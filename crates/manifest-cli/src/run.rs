@@ -5,10 +5,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command};
+use crate::cli::{Cli, Command};
 use crate::commands;
 use crate::context::Context;
 use crate::environment::Environment;
@@ -48,7 +48,7 @@ pub fn run(
     let outcome = match cli.command {
         // These two need neither runtime nor store, and are asked often.
         Command::Version(verb) => verb.run(&context),
-        Command::Completions(verb) => verb.run(&context),
+        Command::Completions(verb) => verb.run(&context, Cli::command()),
         command => in_runtime(command, &context),
     };
     match outcome {
@@ -121,7 +121,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Tag(verb) => verb.run(context).await,
         Command::Untag(verb) => verb.run(context).await,
         Command::Version(verb) => commands::version::Version::run(&verb, context),
-        Command::Completions(verb) => verb.run(context),
+        Command::Completions(verb) => verb.run(context, Cli::command()),
     }
 }
 

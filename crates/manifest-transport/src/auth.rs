@@ -3,18 +3,21 @@
 //! Nothing here opens a connection, reads the environment or prints. The token exchange is built on top.
 
 pub mod challenge;
-mod config;
+
+mod error;
 mod file;
 mod helper;
 mod login;
 mod place;
 pub mod realm;
+mod search;
 pub(crate) mod token;
 
 pub use challenge::Challenge;
-pub use config::{CredentialError, CredentialSearch};
+pub use error::CredentialError;
 pub use file::JsonFault;
 pub use helper::HelperError;
 pub use login::{Found, Login};
 pub use place::Environment;
 pub use realm::{Realm, RealmDoubt};
+pub use search::CredentialSearch;

@@ -1,9 +1,8 @@
 //! `manifest completions`
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -16,9 +15,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(&self, context: &Context) -> Result<u8, CliError> {
+    /// `whole` is the command line that is to be completed.
+    pub(crate) fn run(&self, context: &Context, mut whole: Command) -> Result<u8, CliError> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "manifest", &mut script);
+        clap_complete::generate(self.shell, &mut whole, "manifest", &mut script);
         context.ui.raw(&script)?;
         Ok(0)
     }

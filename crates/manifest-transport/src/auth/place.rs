@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
-use super::config::CredentialError;
+use super::error::CredentialError;
 use super::file::{CredentialFile, Shape};
 use crate::secret::Secret;
 

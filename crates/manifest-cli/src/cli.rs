@@ -1,0 +1,101 @@
+//! The command line as a whole: its verbs, and the arguments that all of them take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::args::duration;
+use crate::commands;
+use crate::ui::Output;
+
+/// Authors multi-platform image lists: creates, edits and pushes OCI image indexes and Docker manifest lists.
+///
+/// A list is a named draft in the store until it is pushed. Every edit is saved before the command ends, and any
+/// number of commands may edit one list at once.
+#[derive(Debug, Parser)]
+#[command(name = "manifest", version, disable_help_flag = true, max_term_width = 110, after_help = EXAMPLE)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  manifest create app:1.0 registry.example.com/app:1.0-amd64 registry.example.com/app:1.0-arm64
+  manifest annotate --index app:1.0 --annotation org.opencontainers.image.version=1.0
+  manifest inspect app:1.0
+  manifest push app:1.0 docker://registry.example.com/app:1.0
+
+Images:
+  docker://HOST/REPOSITORY[:TAG][@DIGEST]   in a registry; docker:// may be left out
+  oci:DIRECTORY[:NAME]                      in an OCI image layout
+  store:LIST                                the images of another list
+
+Exit codes:
+  0 done               5 registry or network      11 done, but may not outlive a power failure
+  1 the answer is no   6 not authorised           12 this machine refused (disk, permission)
+  2 misuse             7 content is not right     70 a bug
+  3 not found          8 refused by a gate        130, 143 interrupted
+  4 conflict           9 busy: a lock was held";
+
+/// Arguments of every verb.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Directory of the store [default: $MANIFEST_STORE, else $XDG_DATA_HOME/manifest]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub(crate) store: Option<PathBuf>,
+    /// How long to wait for a list that another process is editing
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = "Global options")]
+    pub(crate) lock_timeout: Duration,
+    /// How to print the result; with json an error is an object, too
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORM",
+        help_heading = "Global options"
+    )]
+    pub(crate) output: Output,
+    /// Print results and errors only
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Show every request (secrets are left out)
+    #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = "Global options")]
+    pub(crate) verbose: bool,
+    /// Print help
+    #[arg(long, short, global = true, action = clap::ArgAction::HelpShort, help_heading = "Global options")]
+    help: Option<bool>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(Box<commands::create::Create>),
+    Add(Box<commands::add::Add>),
+    Annotate(Box<commands::annotate::AnnotateEntry>),
+    Remove(commands::remove::Remove),
+    Inspect(commands::inspect::Inspect),
+    Push(Box<commands::push::Push>),
+    Ls(commands::ls::Ls),
+    Exists(commands::exists::Exists),
+    Rm(commands::rm::Rm),
+    Tag(commands::tag::Tag),
+    Untag(commands::untag::Untag),
+    Version(commands::version::Version),
+    Completions(commands::completions::Completions),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}
