@@ -86,6 +86,8 @@ impl Ui {
     /// # Errors
     /// What the stream says, a closed pipe among it.
     pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        // A result is the end of the work; on a terminal it must not stand behind a bar.
+        self.0.bar.finish();
         let mut out = lock(&self.0.out);
         out.write_all(bytes)?;
         out.flush()
