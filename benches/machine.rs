@@ -19,7 +19,7 @@ pub(crate) fn print() {
     println!("- {}", version("docker-registry", &["--version"]));
     for (name, arguments) in PEERS {
         match program::found(name) {
-            Some(_) => println!("- {}", version(name, arguments)),
+            Some(_) => println!("- {}", without_details(&version(name, arguments))),
             None => println!("- {name} is not on the PATH and is left out"),
         }
     }
@@ -37,6 +37,11 @@ fn version(name: &str, arguments: &[&str]) -> String {
     let output = Command::new(name).args(arguments).output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     said.lines().next().unwrap_or(name).to_owned()
+}
+
+/// What stands before the first bracket: some programs list everything they were built with.
+fn without_details(version: &str) -> &str {
+    version.split_once(" (").map_or(version, |(before, _)| before)
 }
 
 fn first_line(text: &str, key: &str) -> String {

@@ -300,14 +300,17 @@ fn resolve(error: &ResolveError) -> Meaning {
             meaning("several_platforms", 2).hint("--all adds every one, --platform OS/ARCH one of them")
         }
         ResolveError::NoSuchPlatform { .. } => meaning("no_such_platform", 3),
-        ResolveError::TooDeep(_) | ResolveError::Config { .. } => meaning("bad_content", 7),
+        ResolveError::TooDeep(_)
+        | ResolveError::TooMany(_)
+        | ResolveError::Config { .. }
+        | ResolveError::Untrue(_) => meaning("bad_content", 7),
         _ => meaning("bug", 70),
     }
 }
 
 fn publish(error: &PublishError) -> Meaning {
     match error {
-        PublishError::Transport(error) | PublishError::Entry { source: error, .. } => transport(error),
+        PublishError::Transport(error) | PublishError::Copy { source: error, .. } => transport(error),
         PublishError::Encode(error) => encode(error),
         PublishError::Place(..) => meaning("damaged", 7),
         PublishError::NoSource(_) => {

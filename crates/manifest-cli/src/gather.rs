@@ -168,6 +168,14 @@ pub(crate) fn location(text: &str) -> Result<Location, CliError> {
     match text.parse()? {
         Location::Layout(path, pick) => {
             let path = absolute(&path).map_err(|error| CliError::File("find", path, error))?;
+            if path.to_string_lossy().contains(':') {
+                // A record keeps where its images are as oci:DIRECTORY, and there a colon ends the directory.
+                let message = format!("the path {} has a colon in it", path.display());
+                return Err(CliError::Misuse(
+                    message,
+                    "a layout cannot lie there; move it, or name it by a link",
+                ));
+            }
             Ok(Location::Layout(path, pick))
         }
         other => Ok(other),

@@ -15,14 +15,20 @@ use crate::environment::Environment;
 use crate::error::{CliError, Signal};
 use crate::ui::{Stream, Ui, Volume, json_line};
 
+/// The exit code of what should never happen.
+const BUG: u8 = 70;
 /// How long unfinished file work may go on after the command has ended; a commit takes a few milliseconds.
 const LEAVE: Duration = Duration::from_millis(800);
 
 /// Runs the program as its process: arguments, environment and streams are those of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-    ExitCode::from(run(std::env::args_os(), Environment::of_process(), out, err))
+    let whole = || {
+        let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+        run(std::env::args_os(), Environment::of_process(), out, err)
+    };
+    // What panics has told so on standard error; it must never look like a success.
+    ExitCode::from(std::panic::catch_unwind(whole).unwrap_or(BUG))
 }
 
 /// Runs the program and returns its exit code; the first argument is the program's name.

@@ -20,9 +20,15 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Text from a document, fit to be shown: control characters could play tricks with a terminal.
+/// Text from a document, fit to be shown.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if plays_tricks(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character could play tricks with a terminal or with the eye: controls, other lines, and those that turn
+/// the direction of writing around.
+pub(crate) fn plays_tricks(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -34,6 +40,6 @@ mod tests {
         let rows = [vec!["A".to_owned(), "LONG".to_owned()], vec!["wide one".to_owned(), "é".to_owned()]];
         assert_eq!(table(&rows), "A         LONG\nwide one  é\n");
         assert_eq!(table(&[]), "");
-        assert_eq!(clean("a\u{1b}[31m"), "a\u{fffd}[31m");
+        assert_eq!(clean("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
     }
 }

@@ -15,7 +15,7 @@ mod bar;
 use bar::Bar;
 
 use crate::error::CliError;
-use crate::table::clean;
+use crate::table::{clean, plays_tricks};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -139,13 +139,14 @@ pub(crate) fn json_line(value: &impl Serialize) -> String {
     json_safe(&serde_json::to_string(value).unwrap_or_default())
 }
 
-/// JSON escapes only the control characters of ASCII; the others could play tricks with a terminal, too.
+/// JSON escapes only the control characters of ASCII; others could play tricks with a terminal, too.
 fn json_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
-        match u32::from(c) {
-            code @ 0x7f..=0x9f => safe.push_str(&format!("\\u{code:04x}")),
-            _ => safe.push(c),
+        if c != '\n' && plays_tricks(c) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
         }
     }
     safe

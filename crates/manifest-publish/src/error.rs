@@ -18,7 +18,7 @@ pub enum ResolveError {
     #[error("the source {0:?} of an entry cannot be understood")]
     Place(String, #[source] LocationError),
     /// The list holds several platforms and none was chosen.
-    #[error("{what} is a list of {} platforms: {}", .platforms.len(), .platforms.join(", "))]
+    #[error("{what} is a list of {} platforms: {}", .platforms.len(), listed(.platforms))]
     SeveralPlatforms {
         /// The source.
         what: String,
@@ -38,6 +38,12 @@ pub enum ResolveError {
     /// Lists are nested too deeply.
     #[error("{0} holds lists in lists, more than {MAX_NESTING} levels deep")]
     TooDeep(String),
+    /// Lists in lists come to more entries than any list can hold.
+    #[error("{0} holds lists in lists with more entries than a list can have")]
+    TooMany(String),
+    /// A child is not what the list says of it.
+    #[error(transparent)]
+    Untrue(Box<PublishError>),
     /// The configuration of an image tells no platform that can be read.
     #[error("the configuration {digest} of {what} cannot be read")]
     Config {
@@ -53,8 +59,15 @@ pub enum ResolveError {
 /// The deepest nesting of lists in lists that is followed.
 pub const MAX_NESTING: usize = 8;
 
+/// The first platforms; a list can have thousands.
 fn listed(platforms: &[String]) -> String {
-    if platforms.is_empty() { "none".to_owned() } else { platforms.join(", ") }
+    const SHOWN: usize = 20;
+    let shown = platforms.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match platforms.len().checked_sub(SHOWN) {
+        _ if platforms.is_empty() => "none".to_owned(),
+        Some(more @ 1..) => format!("{shown} and {more} more"),
+        _ => shown,
+    }
 }
 
 /// Why a publication failed.
@@ -75,7 +88,7 @@ pub enum PublishError {
     NoSource(Digest),
     /// An entry, or a blob that it needs, could not be brought to the target.
     #[error("{digest} could not be copied from {from}")]
-    Entry {
+    Copy {
         /// The entry or blob.
         digest: Digest,
         /// Its source.

@@ -1,9 +1,12 @@
 //! What a publication has to do, worked out before anything is sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use manifest_core::{Descriptor, Digest};
-use manifest_transport::{Fetched, Place};
+use manifest_transport::Place;
+
+use crate::error::MAX_NESTING;
 
 /// What has to be done for one blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,10 +50,14 @@ pub struct BlobStep {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ManifestStep {
-    /// The manifest.
-    pub manifest: Fetched,
+    /// Its type, digest and size.
+    pub manifest: Descriptor,
+    /// Where it is.
+    pub from: Place,
     /// How deep it lies: children of the list are 0, children of a nested list 1.
     pub depth: usize,
+    /// Its bytes, unless they would have taken too much memory; then they are read again.
+    pub(crate) bytes: Option<Bytes>,
 }
 
 /// What a publication has to do: blobs first, then manifests from the deepest up, then the list.
@@ -71,29 +78,39 @@ pub struct Plan {
 pub(crate) enum Surveyed {
     /// The target has it, and with it everything below.
     Present(Digest),
-    /// The target lacks it; it was read from its source.
-    Missing { manifest: Fetched, from: Place, depth: usize },
+    /// The target lacks it, or something below it; it was read from its source.
+    Missing(Missing),
+}
+
+/// A manifest that has to be brought to the target, and what it needs beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Missing {
+    pub(crate) manifest: Descriptor,
+    pub(crate) bytes: Option<Bytes>,
+    pub(crate) blobs: Vec<Descriptor>,
+    pub(crate) children: Vec<Descriptor>,
+    pub(crate) from: Place,
 }
 
 impl Plan {
     /// Works out the steps from what is there (`known` blobs) and what is not.
     pub(crate) fn new(surveyed: Vec<Surveyed>, known: &dyn Fn(&Digest) -> bool, target: &Place) -> Self {
-        let (mut plan, mut planned) = (Self::default(), BTreeSet::new());
+        let depths = depths(&surveyed);
+        let mut plan = Self::default();
         for found in surveyed {
             match found {
                 Surveyed::Present(digest) => plan.present.push(digest),
-                Surveyed::Missing { manifest, from, depth } => {
-                    for blob in blobs(&manifest) {
-                        let action = action(blob, known(&blob.digest), &from, target);
-                        let step = || BlobStep { blob: blob.clone(), from: from.clone(), action };
-                        let known = plan.blobs.entry(blob.digest).or_insert_with(step);
+                Surveyed::Missing(Missing { manifest, bytes, blobs, from, .. }) => {
+                    let depth = depths.get(&manifest.digest).copied().unwrap_or_default();
+                    for blob in blobs {
+                        let action = action(&blob, known(&blob.digest), &from, target);
+                        let step = BlobStep { blob, from: from.clone(), action };
+                        let known = plan.blobs.entry(step.blob.digest).or_insert_with(|| step.clone());
                         if action < known.action {
-                            *known = step();
+                            *known = step;
                         }
                     }
-                    if planned.insert(manifest.digest) {
-                        plan.manifests.push(ManifestStep { manifest, depth });
-                    }
+                    plan.manifests.push(ManifestStep { manifest, from, depth, bytes });
                 }
             }
         }
@@ -104,13 +121,32 @@ impl Plan {
     /// How many blobs need this action, and how many bytes they have.
     pub fn count(&self, action: Action) -> (usize, u64) {
         let of_action = || self.blobs.values().filter(|step| step.action == action);
-        (of_action().count(), of_action().map(|step| step.blob.size).sum())
+        (of_action().count(), of_action().fold(0, |sum, step| step.blob.size.saturating_add(sum)))
     }
+}
+
+/// How deep each manifest lies at its deepest, since a list can be named beside and within others at once.
+fn depths(surveyed: &[Surveyed]) -> BTreeMap<Digest, usize> {
+    let mut depths = BTreeMap::new();
+    // Digests cannot form a circle, so this ends: each round settles at least one level more.
+    for _ in 0..=MAX_NESTING {
+        for found in surveyed {
+            if let Surveyed::Missing(Missing { manifest, children, .. }) = found {
+                let below = *depths.entry(manifest.digest).or_insert(0) + 1;
+                for child in children {
+                    let depth = depths.entry(child.digest).or_insert(below);
+                    *depth = below.max(*depth);
+                }
+            }
+        }
+    }
+    depths
 }
 
 fn action(blob: &Descriptor, known: bool, from: &Place, target: &Place) -> Action {
     let foreign = blob.media_type.as_str();
-    if known || from == target {
+    // What a registry names in a repository it has there; a layout may have lost it.
+    if known || (from == target && target.registry_host().is_some()) {
         Action::Skip
     } else if foreign.contains(".nondistributable.") || foreign.contains(".foreign.") {
         Action::Leave
@@ -118,13 +154,5 @@ fn action(blob: &Descriptor, known: bool, from: &Place, target: &Place) -> Actio
         Action::Mount
     } else {
         Action::Copy
-    }
-}
-
-/// The blobs that a manifest needs beside it.
-pub(crate) fn blobs(manifest: &Fetched) -> Vec<&Descriptor> {
-    match &manifest.document {
-        manifest_core::Document::Image(image) => image.blobs().collect(),
-        _ => Vec::new(),
     }
 }

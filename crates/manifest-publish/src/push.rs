@@ -10,7 +10,7 @@ use manifest_transport::{Mounted, Place, Transport, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::error::PublishError;
-use crate::plan::{Action, BlobStep, Plan};
+use crate::plan::{Action, BlobStep, ManifestStep, Plan};
 use crate::survey::{all_from, survey};
 
 /// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
@@ -162,19 +162,29 @@ async fn carry(
     let mut outcome = Outcome { manifests: plan.manifests.len(), ..Outcome::default() };
     for (how, size) in blobs {
         let (count, bytes) = outcome.blobs.entry(how).or_default();
-        (*count, *bytes) = (*count + 1, *bytes + size);
+        (*count, *bytes) = (*count + 1, bytes.saturating_add(size));
     }
     for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
         stream::iter(level)
-            .map(|step| async move {
-                let manifest = &step.manifest;
-                target.put_manifest(&manifest.digest, &manifest.media_type, manifest.bytes.clone()).await
-            })
+            .map(|step| write(step, target))
             .buffer_unordered(jobs)
             .try_collect::<Vec<()>>()
             .await?;
     }
     Ok(outcome)
+}
+
+/// Writes one manifest under its digest.
+async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> {
+    let manifest = &step.manifest;
+    let bytes = match &step.bytes {
+        Some(bytes) => bytes.clone(),
+        None => {
+            let failed = |source| copy_error(manifest.digest, &step.from, source);
+            step.from.manifest(&manifest.digest.into()).await.map_err(failed)?.bytes
+        }
+    };
+    Ok(target.put_manifest(&manifest.digest, &manifest.media_type, bytes).await?)
 }
 
 /// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
@@ -189,12 +199,12 @@ async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<
         },
         Action::Copy => Mounted::Refused,
     };
-    let failed = |source| entry_error(blob.digest, from, source);
+    let failed = |source| copy_error(blob.digest, from, source);
     let _carrier = carriers.acquire().await;
     target.put_blob(blob, mounted, &|| Box::pin(from.blob(blob))).await.map_err(failed)?;
     Ok(Action::Copy)
 }
 
-fn entry_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
-    PublishError::Entry { digest, from: from.to_string(), source }
+fn copy_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
+    PublishError::Copy { digest, from: from.to_string(), source }
 }

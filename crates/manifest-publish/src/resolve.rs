@@ -1,13 +1,19 @@
 //! From what a user names to the entries that go into a list.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Known;
+
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Document, ImageManifest, Kind, Match, Platform};
 use manifest_transport::{Fetched, Place, Which};
 
 use crate::error::{MAX_NESTING, ResolveError};
+use crate::survey::check;
 
 /// Manifests of one list that are read at once.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 8;
+/// Entries that nested lists may come to: more than any list that a registry takes can hold.
+const MAX_ENTRIES: usize = 40_000;
 
 /// Which entries of a source are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -174,12 +180,13 @@ pub fn choose(
     Ok(entries)
 }
 
-/// Puts the entries of nested lists in the place of the lists.
+/// Puts the entries of nested lists in the place of the lists; each list is read once.
 async fn flatten(
     place: &Place,
     mut entries: Vec<Descriptor>,
     what: &str,
 ) -> Result<Vec<Descriptor>, ResolveError> {
+    let mut read: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
     for _ in 0..MAX_NESTING {
         if entries.iter().all(|entry| entry.media_type.kind() != Kind::List) {
             return Ok(entries);
@@ -188,11 +195,15 @@ async fn flatten(
         for entry in entries {
             if entry.media_type.kind() != Kind::List {
                 flat.push(entry);
-                continue;
+            } else {
+                let inner = match read.entry(entry.digest) {
+                    Known::Occupied(known) => known.into_mut(),
+                    Known::Vacant(unknown) => unknown.insert(entries_of(place, &entry).await?),
+                };
+                flat.extend(inner.iter().cloned());
             }
-            let inner = place.manifest(&entry.digest.into()).await?;
-            if let Document::List(list, _) = &inner.document {
-                flat.extend_from_slice(list.entries());
+            if flat.len() > MAX_ENTRIES {
+                return Err(ResolveError::TooMany(what.to_owned()));
             }
         }
         entries = flat;
@@ -200,18 +211,46 @@ async fn flatten(
     Err(ResolveError::TooDeep(what.to_owned()))
 }
 
-/// Looks into entries of which the list does not say what platform they are for.
-async fn fill(place: &Place, entries: Vec<Descriptor>, what: &str) -> Result<Vec<Descriptor>, ResolveError> {
-    let one = |mut entry: Descriptor| async move {
-        let told = entry.platform.as_ref().is_some_and(|p| !p.os.is_empty() && !p.architecture.is_empty());
-        if told || entry.artifact_type.is_some() || entry.is_attestation() {
-            return Ok::<_, ResolveError>(entry);
-        }
-        let fetched = place.manifest(&entry.digest.into()).await?;
-        if let Document::Image(image) = &fetched.document {
-            entry.platform = platform(place, image, what).await?;
-        }
-        Ok(entry)
+/// The entries of a list in a list.
+async fn entries_of(place: &Place, list: &Descriptor) -> Result<Vec<Descriptor>, ResolveError> {
+    match read_child(place, list).await?.document {
+        Document::List(list, _) => Ok(list.entries().to_vec()),
+        // Its media type is that of a list, and it was checked.
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Reads a child, which must be what the list says of it.
+async fn read_child(place: &Place, entry: &Descriptor) -> Result<Fetched, ResolveError> {
+    let fetched = place.manifest(&entry.digest.into()).await?;
+    check(entry, &fetched).map_err(|untrue| ResolveError::Untrue(Box::new(untrue)))?;
+    Ok(fetched)
+}
+
+/// Looks into entries of which the list does not say what platform they are for; into each digest once.
+async fn fill(
+    place: &Place,
+    mut entries: Vec<Descriptor>,
+    what: &str,
+) -> Result<Vec<Descriptor>, ResolveError> {
+    let told = |p: &Platform| !p.os.is_empty() && !p.architecture.is_empty();
+    let untold = |entry: &Descriptor| {
+        entry.artifact_type.is_none() && !entry.is_attestation() && !entry.platform.as_ref().is_some_and(told)
     };
-    stream::iter(entries).map(one).buffered(AT_ONCE).try_collect().await
+    let ask: BTreeMap<Digest, Descriptor> =
+        entries.iter().filter(|entry| untold(entry)).map(|entry| (entry.digest, entry.clone())).collect();
+    let one = |entry: Descriptor| async move {
+        let fetched = read_child(place, &entry).await?;
+        let platform = match &fetched.document {
+            Document::Image(image) => platform(place, image, what).await?,
+            _ => None,
+        };
+        Ok::<_, ResolveError>((entry.digest, platform))
+    };
+    let found: BTreeMap<Digest, Option<Platform>> =
+        stream::iter(ask.into_values()).map(one).buffer_unordered(AT_ONCE).try_collect().await?;
+    for entry in entries.iter_mut().filter(|entry| untold(entry)) {
+        entry.platform = found.get(&entry.digest).cloned().flatten();
+    }
+    Ok(entries)
 }

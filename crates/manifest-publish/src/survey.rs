@@ -1,14 +1,18 @@
 //! What the target has and what it lacks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Document};
 use manifest_store::Sources;
-use manifest_transport::{Location, Place, Transport};
+use manifest_transport::{Fetched, Location, Place, Transport};
 
 use crate::error::{MAX_NESTING, PublishError};
-use crate::plan::{Plan, Surveyed, blobs};
+use crate::plan::{Missing, Plan, Surveyed};
+
+/// Bytes of manifests that are kept until they are written; those beyond are read twice.
+const KEPT_BYTES: u64 = 16 << 20;
 
 /// An entry that has to be at the target, and where it can be read.
 struct Wanted {
@@ -63,6 +67,8 @@ pub(crate) fn all_from(
 }
 
 /// Asks the target what it has, reads what it lacks from the sources, and plans the rest.
+///
+/// Every manifest is looked at once, however often lists name it.
 pub(crate) async fn survey(
     transport: &Transport,
     entries: &[Descriptor],
@@ -72,14 +78,17 @@ pub(crate) async fn survey(
 ) -> Result<Plan, PublishError> {
     let wanted = wanted(transport, entries, sources)?;
     target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
+    let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
     let (mut level, mut found) = (wanted, Vec::new());
-    for depth in 0..=MAX_NESTING {
+    let kept = AtomicU64::new(0);
+    for _ in 0..=MAX_NESTING {
         let surveyed: Vec<Surveyed> = stream::iter(level)
-            .map(|wanted| look(wanted, target, depth))
+            .map(|wanted| look(wanted, target, &kept))
             .buffered(jobs)
             .try_collect()
             .await?;
-        level = surveyed.iter().flat_map(children).collect();
+        level =
+            surveyed.iter().flat_map(children).filter(|wanted| seen.insert(wanted.entry.digest)).collect();
         found.extend(surveyed);
         if level.is_empty() {
             let known = known_blobs(&found, target, jobs).await?;
@@ -90,20 +99,32 @@ pub(crate) async fn survey(
     Err(PublishError::TooDeep(deepest))
 }
 
-async fn look(wanted: Wanted, target: &Place, depth: usize) -> Result<Surveyed, PublishError> {
+async fn look(wanted: Wanted, target: &Place, kept: &AtomicU64) -> Result<Surveyed, PublishError> {
     let Wanted { entry, from } = wanted;
-    let failed = |source| PublishError::Entry { digest: entry.digest, from: from.to_string(), source };
-    if target.has_manifest(&entry.digest).await? {
+    let failed = |source| PublishError::Copy { digest: entry.digest, from: from.to_string(), source };
+    // A registry has a manifest only with everything below it. A layout may have lost anything, so there the walk
+    // goes on below what is present.
+    if target.registry_host().is_some() && target.has_manifest(&entry.digest).await? {
         return Ok(Surveyed::Present(entry.digest));
     }
-    let manifest = from.manifest(&entry.digest.into()).await.map_err(failed)?;
-    check(&entry, manifest.bytes.len() as u64, &manifest.media_type)?;
-    Ok(Surveyed::Missing { manifest, from, depth })
+    let fetched = from.manifest(&entry.digest.into()).await.map_err(failed)?;
+    check(&entry, &fetched)?;
+    let size = fetched.bytes.len() as u64;
+    let fits = kept.fetch_add(size, Ordering::Relaxed) + size <= KEPT_BYTES;
+    let (blobs, children) = match &fetched.document {
+        Document::Image(image) => (image.blobs().cloned().collect(), Vec::new()),
+        Document::List(list, _) => (Vec::new(), list.entries().to_vec()),
+        _ => (Vec::new(), Vec::new()),
+    };
+    let manifest = Descriptor::new(fetched.media_type, fetched.digest, size);
+    let bytes = fits.then_some(fetched.bytes);
+    Ok(Surveyed::Missing(Missing { manifest, bytes, blobs, children, from }))
 }
 
-/// The list must not say of a child what the child does not say of itself.
-fn check(entry: &Descriptor, size: u64, media_type: &manifest_core::MediaType) -> Result<(), PublishError> {
+/// A list must not say of a child what the child does not say of itself.
+pub(crate) fn check(entry: &Descriptor, fetched: &Fetched) -> Result<(), PublishError> {
     let untrue = |says: String, is: String| Err(PublishError::Untrue { digest: entry.digest, says, is });
+    let (size, media_type) = (fetched.bytes.len() as u64, &fetched.media_type);
     if entry.size != size {
         return untrue(format!("has {} bytes", entry.size), format!("has {size}"));
     }
@@ -116,13 +137,10 @@ fn check(entry: &Descriptor, size: u64, media_type: &manifest_core::MediaType) -
 /// The children of a nested list; they are where the list is.
 fn children(found: &Surveyed) -> Vec<Wanted> {
     match found {
-        Surveyed::Missing { manifest, from, .. } => match &manifest.document {
-            Document::List(list, _) => {
-                let entries = list.entries().iter().cloned();
-                entries.map(|entry| Wanted { entry, from: from.clone() }).collect()
-            }
-            _ => Vec::new(),
-        },
+        Surveyed::Missing(missing) => {
+            let entries = missing.children.iter().cloned();
+            entries.map(|entry| Wanted { entry, from: missing.from.clone() }).collect()
+        }
         Surveyed::Present(_) => Vec::new(),
     }
 }
@@ -135,12 +153,12 @@ async fn known_blobs(
     target: &Place,
     jobs: usize,
 ) -> Result<BTreeSet<Digest>, PublishError> {
-    let mut ask = std::collections::BTreeMap::new();
+    let mut ask = BTreeMap::new();
     for one in found {
-        if let Surveyed::Missing { manifest, from, .. } = one
+        if let Surveyed::Missing(Missing { blobs, from, .. }) = one
             && (target.registry_host().is_none() || target.registry_host() != from.registry_host())
         {
-            ask.extend(blobs(manifest).into_iter().map(|blob| (blob.digest, blob.clone())));
+            ask.extend(blobs.iter().map(|blob| (blob.digest, blob.clone())));
         }
     }
     let known: Vec<Option<Digest>> = stream::iter(ask.into_values())

@@ -118,11 +118,16 @@ pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
     Err(StoreError::damaged(path, "it is replaced again and again while it is locked"))
 }
 
+/// Opens a lock file. A link is not followed, for it could create a file anywhere; a pipe does not keep us waiting.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
     options.open(path)
 }
 

@@ -25,11 +25,15 @@ pub use client::Tls;
 pub(crate) use client::{Chosen, is_loopback};
 pub(crate) use redirect::target;
 pub(crate) use response::Response;
+use response::{LEAST_BYTES, STRETCH};
 
 /// How long a server may think before it answers a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a body that is being sent may stand still.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may take to finish a blob of which it has every byte.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(300);
+/// Warnings that are told in one run, and how long each may be.
+const MAX_WARNINGS: usize = 32;
+const MAX_WARNING: usize = 300;
 
 /// Requests to one host that are under way at most, unless the user says otherwise.
 pub const DEFAULT_JOBS: usize = 24;
@@ -151,6 +155,7 @@ impl Http {
     pub(crate) async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let mut retry = 0;
         loop {
+            let begun = self.clock().elapsed();
             let (cause, hint) = match self.follow(&request).await {
                 Ok(response) if !may_pass(response.status()) => {
                     self.host(&request.url).pace.good();
@@ -163,6 +168,8 @@ impl Http {
                 Err(Failure::MayPass(cause)) => (cause, Hint::None),
                 Err(Failure::Final(error)) => return Err(error),
             };
+            // Time that was lost with a server that says nothing is waiting, too.
+            self.0.budget.charge(self.clock().elapsed().saturating_sub(begun));
             self.pause(&request.label(), &request.url, retry, hint, cause).await?;
             retry += 1;
         }
@@ -205,15 +212,23 @@ impl Http {
         // Takes no permit: its content may come from a request to the same host that holds one already.
         let attempt = self.attempt(request, builder, None);
         tokio::pin!(attempt);
-        let mut seen = progress.count();
+        let mut seen = 0;
+        let mut answer_by = None;
         loop {
-            match tokio::time::timeout(SEND_TIMEOUT, &mut attempt).await {
-                Ok(outcome) => return outcome,
-                Err(_) if progress.count() == seen => {
-                    return Err(Failure::MayPass(format!("no progress for {} s", SEND_TIMEOUT.as_secs())));
-                }
-                Err(_) => seen = progress.count(),
+            if let Ok(outcome) = tokio::time::timeout(STRETCH, &mut attempt).await {
+                return outcome;
             }
+            let sent = progress.count();
+            if sent < length && sent - seen < LEAST_BYTES {
+                return Err(Failure::MayPass(format!("hardly a byte was taken for {} s", STRETCH.as_secs())));
+            }
+            // A registry may have to move a large blob before it can answer.
+            let now = tokio::time::Instant::now();
+            if sent >= length && *answer_by.get_or_insert(now + FINISH_TIMEOUT) <= now {
+                let seconds = FINISH_TIMEOUT.as_secs();
+                return Err(Failure::MayPass(format!("no answer for {seconds} s after the last byte")));
+            }
+            seen = sent;
         }
     }
 
@@ -307,9 +322,14 @@ impl Http {
     fn tell_warnings(&self, url: &Url, headers: &HeaderMap) {
         for value in headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok()) {
             let Some(text) = value.strip_prefix("299 - ") else { continue };
-            let text: String = text.chars().filter(|c| !c.is_control() && *c != '"').take(4096).collect();
+            let text: String =
+                text.chars().filter(|c| !c.is_control() && *c != '"').take(MAX_WARNING).collect();
             let text = format!("{}: {text}", authority(url));
-            let new = self.0.warnings.lock().is_ok_and(|mut told| told.insert(text.clone()));
+            let new = self
+                .0
+                .warnings
+                .lock()
+                .is_ok_and(|mut told| told.len() < MAX_WARNINGS && told.insert(text.clone()));
             if new {
                 self.observe(Event::Warning(text));
             }

@@ -114,10 +114,15 @@ impl Layout {
         Ok(list)
     }
 
-    /// Whether the layout has a blob of this size.
+    /// Whether the layout has a blob, whole and right; it is read for that, since nobody else vouches for it.
     pub async fn has_blob(&self, blob: &Descriptor) -> bool {
-        let metadata = tokio::fs::symlink_metadata(self.blob_path(&blob.digest)).await;
-        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
+        let Ok(mut content) = self.blob(blob).await else { return false };
+        while let Some(piece) = content.next().await {
+            if piece.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the layout has a manifest, whole and right.
@@ -155,7 +160,7 @@ impl Layout {
     /// [`TransportError::Io`], and what the content brings.
     pub async fn put_blob(&self, blob: &Descriptor, mut content: Blob) -> Result<(), TransportError> {
         let path = self.blob_path(&blob.digest);
-        let staged = disk::stage(&path).await?;
+        let staged = disk::stage(&self.root, &path).await?;
         let mut file = staged.open().await?;
         while let Some(piece) = content.next().await {
             file.write_all(&piece?).await.map_err(|error| staged.error("write", error))?;
@@ -173,7 +178,7 @@ impl Layout {
         if self.has_manifest(digest).await {
             return Ok(());
         }
-        disk::replace(&self.blob_path(digest), bytes.to_vec()).await
+        disk::replace(&self.root, &self.blob_path(digest), bytes.to_vec()).await
     }
 
     /// Names a manifest in `index.json`, or lists it there without a name.
@@ -187,7 +192,7 @@ impl Layout {
         let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
         let marker = self.root.join("oci-layout");
         if !marker.exists() {
-            disk::replace(&marker, VERSION.into()).await?;
+            disk::replace(&self.root, &marker, VERSION.into()).await?;
         }
         let index = self.root.join("index.json");
         let mut list = if index.exists() { self.index().await? } else { List::new() };
@@ -206,6 +211,6 @@ impl Layout {
             request: format!("write {}", what()),
             what: error.to_string(),
         })?;
-        disk::replace(&index, encoded.bytes).await
+        disk::replace(&self.root, &index, encoded.bytes).await
     }
 }

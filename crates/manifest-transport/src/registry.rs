@@ -84,7 +84,8 @@ impl Registry {
             })
         };
         let (plain, secure) = (url("http")?, url("https")?);
-        let local = is_loopback(&plain);
+        // Names below localhost mean this machine to some resolvers only, so they get no login without TLS.
+        let local = is_loopback(&plain) && plain.domain().is_none_or(|name| name == "localhost");
         match self.tls.verify {
             Some(false) if local => Ok(if self.speaks_plain(&plain).await { plain } else { secure }),
             Some(false) => Ok(if self.speaks(&secure).await { secure } else { plain }),
@@ -248,8 +249,20 @@ impl Registry {
     }
 }
 
+/// Refuses content that something on the way has packed, although nobody asked for that.
+fn refuse_encoding(response: &Response) -> Result<(), TransportError> {
+    match response.header(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
+        Some(encoding) => Err(TransportError::Protocol {
+            request: response.label().to_owned(),
+            what: format!("the answer is encoded as {encoding}, which was not asked for; is there a proxy?"),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The media type of an answer; types that say nothing count as none.
 fn announced(response: &Response) -> Result<Option<MediaType>, TransportError> {
+    refuse_encoding(response)?;
     let Some(text) = response.header(header::CONTENT_TYPE) else { return Ok(None) };
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {

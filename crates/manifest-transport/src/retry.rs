@@ -82,6 +82,13 @@ impl Budget {
         self.waited.lock().map_or(Duration::ZERO, |waited| *waited)
     }
 
+    /// Counts time that was waited for nothing.
+    pub(crate) fn charge(&self, time: Duration) {
+        if let Ok(mut waited) = self.waited.lock() {
+            *waited = waited.saturating_add(time);
+        }
+    }
+
     /// Takes the pause before retry number `retry` out of the budget.
     pub(crate) fn take(&self, retry: u32, hint: Hint, chance: f64) -> Result<Duration, NoMore> {
         if retry >= self.policy.retries {

@@ -16,6 +16,7 @@ use crate::context::{Context, selector};
 use crate::entry::shown;
 use crate::error::CliError;
 use crate::gather::location;
+use crate::table::clean;
 
 /// Push a list with everything in it, and let the tag mean it once all is there
 #[derive(Clone, Debug, Args)]
@@ -255,11 +256,12 @@ fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
         text.push_str(&format!("{action:9} {} blob, {} bytes, from {}\n", blob.digest, blob.size, step.from));
     }
     for step in &plan.manifests {
-        let (digest, bytes) = (step.manifest.digest, step.manifest.bytes.len());
+        let (digest, bytes) = (step.manifest.digest, step.manifest.size);
         text.push_str(&format!("write     {digest} manifest, {bytes} bytes\n"));
     }
     text.push_str(&format!("write     {} list, {} bytes, as {to}\n", list.digest, list.bytes.len()));
-    text
+    // The target is as it was typed, and may hold anything.
+    text.lines().map(|line| clean(line) + "\n").collect()
 }
 
 fn write_digest(path: &Path, list: &Encoded) -> Result<(), CliError> {

@@ -1,6 +1,6 @@
 //! Answers: read with a limit, and not for longer than they move.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
@@ -11,6 +11,10 @@ use crate::error::TransportError;
 
 /// How long a body may stand still while it is read.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body is watched before its speed is judged.
+pub(super) const STRETCH: Duration = Duration::from_secs(60);
+/// The bytes that have to move in such a stretch: 1 KiB a second.
+pub(super) const LEAST_BYTES: u64 = 60 << 10;
 /// Bytes of an error body that are read.
 const MAX_ERROR_BODY: usize = 64 << 10;
 
@@ -19,17 +23,15 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 pub(crate) struct Response {
     inner: reqwest::Response,
     label: String,
+    /// The stretch of time in which the body is watched now, and the bytes that came in it.
+    stretch: (Instant, u64),
     /// Held until the body is read: a body under way is a request under way.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Response {
-    pub(super) const fn new(
-        inner: reqwest::Response,
-        label: String,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self { inner, label, _permit: permit }
+    pub(super) fn new(inner: reqwest::Response, label: String, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { inner, label, stretch: (Instant::now(), 0), _permit: permit }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -60,10 +62,23 @@ impl Response {
     /// What the network said, or that the body stood still.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
         match tokio::time::timeout(IDLE_TIMEOUT, self.inner.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(Some(chunk))) => self.moves(chunk.len() as u64).map(|()| Some(chunk)),
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(causes(&error.without_url())),
             Err(_) => Err(format!("no byte came for {} s", IDLE_TIMEOUT.as_secs())),
         }
+    }
+
+    /// Counts bytes that came; a body that only drips is as good as one that stands still.
+    fn moves(&mut self, count: u64) -> Result<(), String> {
+        let (since, before) = self.stretch;
+        self.stretch = (since, before + count);
+        if since.elapsed() < STRETCH {
+            return Ok(());
+        }
+        let slow = before + count < LEAST_BYTES;
+        self.stretch = (Instant::now(), 0);
+        if slow { Err(format!("less than 1 KiB a second came for {} s", STRETCH.as_secs())) } else { Ok(()) }
     }
 
     /// The whole body, if it has at most `limit` bytes: `Ok(None)` when it has more.

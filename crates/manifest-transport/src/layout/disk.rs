@@ -38,14 +38,31 @@ pub(super) async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Transport
 /// A file that is being written beside the place where it will stand.
 pub(super) struct Staged(NamedTempFile);
 
-/// Starts a file that will stand at `path`.
-pub(super) async fn stage(path: &Path) -> Result<Staged, TransportError> {
-    let directory = parent(path);
+/// Starts a file that will stand at `path`, somewhere below `root`.
+pub(super) async fn stage(root: &Path, path: &Path) -> Result<Staged, TransportError> {
+    let (root, directory) = (root.to_owned(), parent(path));
     blocking("create", path, move || {
+        refuse_links(&root, &directory)?;
         std::fs::create_dir_all(&directory)?;
-        tempfile::Builder::new().prefix(".tmp-").tempfile_in(&directory).map(Staged)
+        let mut builder = tempfile::Builder::new();
+        // What stands in a layout is for everybody who may read it; the umask of the user has the last word.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.prefix(".tmp-").tempfile_in(&directory).map(Staged)
     })
     .await
+}
+
+/// Refuses directories below `root` that are links: what is written there would stand outside the layout.
+fn refuse_links(root: &Path, directory: &Path) -> io::Result<()> {
+    let below = directory.ancestors().take_while(|ancestor| *ancestor != root);
+    for ancestor in below {
+        if std::fs::symlink_metadata(ancestor).is_ok_and(|metadata| metadata.is_symlink()) {
+            let message = format!("{} is a link, which may lead out of the layout", ancestor.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+    }
+    Ok(())
 }
 
 impl Staged {
@@ -62,7 +79,6 @@ impl Staged {
     pub(super) async fn keep(self, path: PathBuf) -> Result<(), TransportError> {
         let to = path.clone();
         blocking("write", &path, move || {
-            readable(self.0.as_file())?;
             self.0.persist(&to).map_err(|error| error.error)?;
             File::open(parent(&to))?.sync_all()
         })
@@ -71,12 +87,11 @@ impl Staged {
 }
 
 /// Writes a whole file in one step: whoever reads sees the old one or the new one.
-pub(super) async fn replace(path: &Path, bytes: Vec<u8>) -> Result<(), TransportError> {
-    let Staged(mut file) = stage(path).await?;
+pub(super) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<(), TransportError> {
+    let Staged(mut file) = stage(root, path).await?;
     let to = path.to_owned();
     blocking("write", path, move || {
         io::Write::write_all(&mut file, &bytes)?;
-        readable(file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(&to).map_err(|error| error.error)?;
         File::open(parent(&to))?.sync_all()
@@ -84,24 +99,12 @@ pub(super) async fn replace(path: &Path, bytes: Vec<u8>) -> Result<(), Transport
     .await
 }
 
-/// Temporary files are private; what stands in a layout is for everybody who may read the layout.
-fn readable(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    drop(file);
-    Ok(())
-}
-
 /// Waits until this process is the only one that changes the layout; the lock ends with the file.
 pub(super) async fn lock(root: &Path, timeout: Duration) -> Result<File, TransportError> {
     let (directory, path) = (root.to_owned(), root.join(LOCK));
     let file = blocking("lock", root, move || {
         std::fs::create_dir_all(&directory)?;
-        File::options().create(true).truncate(false).write(true).open(path)
+        open_lock(&path)
     })
     .await?;
     let start = Instant::now();
@@ -119,6 +122,23 @@ pub(super) async fn lock(root: &Path, timeout: Duration) -> Result<File, Transpo
             }
         }
     }
+}
+
+/// Opens the lock file. A link is not followed, for it could create a file anywhere; a pipe does not keep us waiting.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
 }
 
 fn parent(path: &Path) -> PathBuf {
