@@ -144,6 +144,7 @@ fn lists_in_lists_are_made_flat() {
     let mut inner = entry(&multi.digest, "linux/x");
     inner.as_object_mut().unwrap().remove("platform");
     inner["mediaType"] = json!("application/vnd.oci.image.index.v1+json");
+    inner["size"] = json!(size(&cli, &multi.digest));
     let document = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [entry(&top.digest, "linux/ppc64le"), inner],
@@ -213,9 +214,30 @@ fn entries_that_do_not_say_their_platform_are_looked_into() {
     let amd64 = cli.image("linux/amd64");
     let mut silent = entry(&amd64.digest, "linux/amd64");
     silent.as_object_mut().unwrap().remove("platform");
+    silent["size"] = json!(size(&cli, &amd64.digest));
     let document = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [silent],
     });
     cli.ok(&format!("create app {}", cli.put_document(&document, "silent")));
     assert_eq!(cli.platforms("app"), ["linux/amd64"]);
+}
+
+#[test]
+fn a_list_that_lies_about_what_it_holds_is_refused() {
+    let cli = Cli::new();
+    let amd64 = cli.image("linux/amd64");
+    let mut lie = entry(&amd64.digest, "linux/amd64");
+    lie["mediaType"] = json!("application/vnd.oci.image.index.v1+json");
+    lie["size"] = json!(size(&cli, &amd64.digest));
+    let document = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [lie],
+    });
+    let list = cli.put_document(&document, "lie");
+    cli.fails(7, &format!("create app --all {list}")).says("bad_content", &["image.index", "image.manifest"]);
+}
+
+/// The size of a manifest in the layout.
+fn size(cli: &Cli, digest: &str) -> u64 {
+    let hex = digest.trim_start_matches("sha256:");
+    std::fs::metadata(cli.layout().join("blobs/sha256").join(hex)).unwrap().len()
 }

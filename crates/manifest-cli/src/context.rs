@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
 use std::sync::Arc;
 
 use manifest_store::{Selector, Store, StoreOptions};
@@ -11,7 +12,7 @@ use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport, Transp
 use crate::args::RegistryArgs;
 use crate::cli::Global;
 use crate::environment::Environment;
-use crate::error::CliError;
+use crate::error::{CliError, Signal};
 use crate::ui::Ui;
 
 /// What the verbs work with.
@@ -90,8 +91,14 @@ impl Context {
                 "it is written USER:PASSWORD; --authfile FILE keeps it off the command line",
             ));
         }
-        let password = rpassword::prompt_password(format!("Password of {text} at {host}: "))
-            .map_err(CliError::Output)?;
+        let password = rpassword::prompt_password(format!("Password of {text} at {host}: ")).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::Interrupted => CliError::Interrupted(Signal::Interrupt),
+                _ => {
+                    CliError::Misuse(format!("no password was given: {error}"), "it is written USER:PASSWORD")
+                }
+            },
+        )?;
         Ok(Login::new(text, password))
     }
 }

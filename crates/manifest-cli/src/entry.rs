@@ -46,6 +46,10 @@ impl EntryName {
             let message = format!("{text:?} is not a digest");
             return Err(CliError::Misuse(message, "manifest inspect LIST shows the digests"));
         }
+        if ["linux/", "windows/", "darwin/", "freebsd/"].iter().any(|os| text.starts_with(os)) {
+            let message = format!("{text} looks like a platform, and an entry is named by its digest");
+            return Err(CliError::Misuse(message, "--platform OS/ARCH names the entry for a platform"));
+        }
         let location = location(text)?;
         match transport(&location)?.open(&location) {
             Some((place, which)) => Ok(Meant::Digest(place.manifest(&which).await?.digest)),

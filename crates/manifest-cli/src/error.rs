@@ -216,7 +216,7 @@ impl CliError {
             Self::File(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
                 meaning("file_not_found", 3)
             }
-            Self::File(_, _, error) => Meaning { hint: None, ..io_error(error) },
+            Self::File(_, _, error) => Meaning { hint: None, ..io_error(error, "", None) },
             Self::Output(_) | Self::Start(_) => meaning("io", 12),
             Self::ClosedPipe => meaning("closed_pipe", 0),
             Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
@@ -249,18 +249,24 @@ fn store(error: &StoreError) -> Meaning {
         StoreError::NoLocks(..) => {
             meaning("no_locks", 12).hint("--store names a directory on another file system")
         }
-        StoreError::Io(_, _, error) => io_error(error),
+        StoreError::Io(_, _, error) => {
+            io_error(error, "nothing was changed", Some("--store or $MANIFEST_STORE names another directory"))
+        }
         _ => meaning("bug", 70),
     }
 }
 
-fn io_error(error: &io::Error) -> Meaning {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            meaning("disk_full", 12).hint("nothing was changed; free some space and run the command again")
+/// A refusal of the system; `changed` says what became of the store or target, `elsewhere` where else to go.
+fn io_error(error: &io::Error, changed: &str, elsewhere: Option<&str>) -> Meaning {
+    match (error.kind(), elsewhere) {
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
+            meaning("disk_full", 12).hint(format!("{changed}; free some space and run the command again"))
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            meaning("permission", 12).hint("--store or $MANIFEST_STORE names another directory")
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, Some(elsewhere)) => {
+            meaning("permission", 12).hint(elsewhere)
+        }
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, None) => {
+            meaning("permission", 12)
         }
         _ => meaning("io", 12),
     }
@@ -323,6 +329,8 @@ fn publish(error: &PublishError) -> Meaning {
 
 fn transport(error: &TransportError) -> Meaning {
     match error {
+        TransportError::NotFound(what) if what.contains("docker://") => meaning("image_not_found", 3)
+            .hint("registries say the same of what you may not see; --creds or --authfile gives a login"),
         TransportError::NotFound(_) => meaning("image_not_found", 3),
         TransportError::NotAuthorised { .. } => meaning("not_authorised", 6).hint(
             "--creds USER or --authfile FILE gives another login; podman login and docker login keep one",
@@ -352,6 +360,11 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::ComeBack { .. } => {
             meaning("rate_limited", 5).hint("--retry-budget TIME waits longer")
         }
+        TransportError::Unreachable { message, .. } if message.contains("CaUsedAsEndEntity") => {
+            meaning("certificate", 5).hint(
+                "the server's certificate calls itself an authority; make one with basicConstraints=CA:FALSE",
+            )
+        }
         TransportError::Unreachable { message, .. } if message.contains("certificate") => {
             meaning("certificate", 5).hint(
                 "--cert-dir DIR names the authority that signed it; --tls-verify=false does not check it",
@@ -374,7 +387,7 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
             meaning("file_not_found", 3)
         }
-        TransportError::Io(_, _, error) => io_error(error),
+        TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
         _ => meaning("bug", 70),
     }

@@ -35,7 +35,12 @@ impl Gathered {
         on_conflict: OnConflict,
     ) -> Result<Vec<manifest_core::Added>, manifest_core::EditError> {
         let added = draft.list.add_all(self.entries.iter().cloned(), on_conflict)?;
-        self.sources.iter().cloned().for_each(|source| draft.sources.add(source));
+        for source in self.sources.iter().cloned() {
+            match on_conflict {
+                OnConflict::Replace => draft.sources.prefer(source),
+                _ => draft.sources.add(source),
+            }
+        }
         Ok(added)
     }
 }

@@ -7,6 +7,7 @@ mod args;
 mod cli;
 mod commands;
 mod context;
+mod digestfile;
 mod entry;
 mod environment;
 mod error;

@@ -91,7 +91,10 @@ pub(crate) enum Attempt {
 pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
     let refused = |what, error| StoreError::Io(what, path.to_owned(), error);
     for _ in 0..REPLACEMENTS {
-        let mut file = open(path).map_err(|error| refused("open", error))?;
+        let mut file = open(path).map_err(|error| match fs::symlink_metadata(path) {
+            Ok(there) if !there.is_file() => StoreError::damaged(path, "it is not a regular file"),
+            _ => refused("open", error),
+        })?;
         match FileExt::try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(Attempt::Busy(holder(&mut file))),

@@ -86,6 +86,14 @@ impl Sources {
         }
     }
 
+    /// Adds a source for all of its entries; those that had another one are read here from now on.
+    pub fn prefer(&mut self, source: Source) {
+        let moves: BTreeSet<Digest> = source.entries.iter().copied().collect();
+        let others: Vec<Digest> = self.0.entries().filter(|entry| !moves.contains(entry)).copied().collect();
+        self.keep_only(others.into_iter());
+        self.add(source);
+    }
+
     /// Drops the entries that are not among `entries`, and the sources that have none left.
     pub(crate) fn keep_only(&mut self, entries: impl Iterator<Item = Digest>) {
         let mut kept: Vec<Digest> = entries.collect();
@@ -271,6 +279,16 @@ mod tests {
         let from = |n| sources.place_of(&digest(n)).map(|source| source.from.as_str());
         assert_eq!([from(1), from(2), from(3), from(4)], [Some("one"), Some("one"), Some("two"), None]);
         assert_eq!(sources.iter().map(|source| source.entries.len()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn a_preferred_source_takes_entries_over() {
+        let mut sources = Sources::default();
+        sources.add(source("one", 100, &[1, 2]));
+        sources.prefer(source("two", 200, &[2, 3]));
+        let from = |n| sources.place_of(&digest(n)).map(|source| source.from.as_str());
+        assert_eq!([from(1), from(2), from(3)], [Some("one"), Some("two"), Some("two")]);
+        assert_eq!(sources.iter().count(), 2);
     }
 
     #[test]

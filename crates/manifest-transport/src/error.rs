@@ -15,7 +15,7 @@ use crate::auth::{CredentialError, RealmDoubt};
 #[non_exhaustive]
 pub enum TransportError {
     /// There is no such image, tag or blob; a registry may also mean "not for you".
-    #[error("{0} does not exist, or you may not see it")]
+    #[error("{0} does not exist")]
     NotFound(String),
     /// The registry wants a login, and there is none or it was not accepted.
     #[error("{host} does not accept {login} for {repository}{}", reason(.message))]

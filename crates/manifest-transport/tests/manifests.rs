@@ -158,7 +158,7 @@ async fn a_final_refusal_is_told_at_once() {
         ),
         (401, "UNAUTHORIZED", "HOST does not accept a request without a login for app: so it is"),
         (403, "DENIED", "HOST does not allow GET http://HOST/v2/app/manifests/v1: so it is"),
-        (404, "MANIFEST_UNKNOWN", "docker://HOST/app:v1 does not exist, or you may not see it"),
+        (404, "MANIFEST_UNKNOWN", "docker://HOST/app:v1 does not exist"),
         (501, "UNSUPPORTED", "the registry answered 501 to GET http://HOST/v2/app/manifests/v1: so it is"),
     ] {
         let (registry, client, app) = start();

@@ -1,7 +1,7 @@
 //! `manifest add`
 
 use clap::Args;
-use manifest_core::{Added, EditError, OnConflict};
+use manifest_core::{Added, Annotate, EditError, OnConflict};
 use manifest_store::Draft;
 use serde::Serialize;
 
@@ -68,9 +68,20 @@ impl Add {
         };
         let updated = store.update(&which, edit).await;
         let updated = updated.map_err(|error| CliError::from(error).advise_format(&self.list))?;
+        // Whether the user says anything of the entries that could be lost without a word.
+        let asks = self.entry.change(OnConflict::Refuse) != Annotate::default();
         let mut report = Vec::new();
         for (images, outcomes) in gathered.iter().zip(&updated.value) {
             for (entry, outcome) in images.entries.iter().zip(outcomes) {
+                let there =
+                    updated.record.list().entry(&entry.digest).filter(|_| *outcome == Added::Unchanged);
+                if asks && there.is_some_and(|there| there != entry) {
+                    context.ui.note(format_args!(
+                        "{} is in the list and stays as it is; --replace or manifest annotate changes it",
+                        entry.digest
+                    ));
+                }
+                let entry = there.unwrap_or(entry);
                 report.push(added(images, entry, outcome));
                 let what = entry.platform.as_ref().map_or(entry.digest.to_string(), ToString::to_string);
                 context.ui.note(format_args!("{} {what} from {}", word(outcome), images.origin));

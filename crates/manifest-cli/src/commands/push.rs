@@ -1,8 +1,6 @@
 //! `manifest push`
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use manifest_core::{Encoded, Format};
@@ -13,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::RegistryArgs;
 use crate::context::{Context, selector};
+use crate::digestfile::DigestFile;
 use crate::entry::shown;
 use crate::error::CliError;
 use crate::gather::location;
@@ -46,6 +45,9 @@ pub(crate) struct Push {
     /// Remove the list from the store when it is pushed
     #[arg(long = "rm", visible_alias = "purge", short = 'p')]
     remove: bool,
+    /// Accepted for scripts: signatures are never taken along
+    #[arg(long, hide = true)]
+    remove_signatures: bool,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -104,12 +106,16 @@ impl Push {
                 .result(&plan_text(&plan, &list, &to), &self.plan_report(&plan, &record, &list, &to))?;
             return Ok(0);
         }
-        let outcome = push(&transport, content, &target, &options, &context.ui).await?;
-        if let Some(path) = &self.digestfile {
-            write_digest(path, &list)?;
+        let digestfile = self.digestfile.as_deref().map(DigestFile::prepare).transpose()?;
+        if content.entries.is_empty() {
+            context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
+        let outcome = push(&transport, content, &target, &options, &context.ui).await?;
         context.ui.note(format_args!("pushed {} to {to}: {}", shown(&record), summary(&outcome)));
         context.ui.result(&format!("{}\n", list.digest), &self.report(&outcome, &record, &list, &to))?;
+        if let Some(file) = digestfile {
+            file.write(&list.digest)?;
+        }
         if self.remove {
             remove(&store, &record, context).await?;
         }
@@ -230,20 +236,25 @@ fn open(transport: &Transport, to: &Location) -> Result<Target, CliError> {
 }
 
 fn summary(outcome: &Outcome) -> String {
+    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     if outcome.short_way {
-        return format!("the list; its {} entries were there", outcome.present);
+        return format!("one request; {} in it known to be there", counted(outcome.present, "manifest"));
     }
-    let mut text = format!("{} manifests written, {} were there", outcome.manifests, outcome.present);
+    let (written, present) = (counted(outcome.manifests, "manifest"), outcome.present);
+    let mut parts = vec![format!("{written} written")];
+    if present > 0 {
+        parts.push(format!("{present} already there"));
+    }
     for (action, (count, bytes)) in &outcome.blobs {
         let word = match action {
-            Action::Skip => "were there",
+            Action::Skip => "already there",
             Action::Mount => "mounted",
             Action::Copy => "copied",
             _ => "left out",
         };
-        text.push_str(&format!(", {count} blobs ({bytes} bytes) {word}"));
+        parts.push(format!("{} ({bytes} bytes) {word}", counted(*count, "blob")));
     }
-    text
+    parts.join(", ")
 }
 
 fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
@@ -264,12 +275,6 @@ fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
     text.lines().map(|line| clean(line) + "\n").collect()
 }
 
-fn write_digest(path: &Path, list: &Encoded) -> Result<(), CliError> {
-    let error = |error| CliError::File("write", path.to_owned(), error);
-    let mut file = File::create(path).map_err(error)?;
-    file.write_all(list.digest.to_string().as_bytes()).map_err(error)
-}
-
 /// Removes the pushed record with all its names, unless it was edited since it was read.
 async fn remove(store: &Store, record: &Record, context: &Context) -> Result<(), CliError> {
     let which = selector(&record.id().to_string())?;
@@ -277,6 +282,8 @@ async fn remove(store: &Store, record: &Record, context: &Context) -> Result<(),
         context.ui.note(format_args!("{} was edited during the push and stays", shown(record)));
         return Ok(());
     }
-    store.remove(&which, Force::Yes).await?;
+    let removed = store.remove(&which, Force::Yes).await?;
+    let names: Vec<String> = removed.untagged.iter().map(ToString::to_string).collect();
+    context.ui.note(format_args!("removed {}", names.join(", ")));
     Ok(())
 }

@@ -1,0 +1,59 @@
+//! `--digestfile`: made sure of before anything is pushed, and written only when it was.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use manifest_core::Digest;
+use tempfile::NamedTempFile;
+
+use crate::error::CliError;
+
+/// A file that waits for a digest; without one it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct DigestFile {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A new file, which takes its name when it is whole.
+    Staged(NamedTempFile),
+    /// A pipe or device that somebody reads.
+    Open(File),
+}
+
+impl DigestFile {
+    /// Finds out whether the file can be written.
+    pub(crate) fn prepare(path: &Path) -> Result<Self, CliError> {
+        let error = |error| CliError::File("write", path.to_owned(), error);
+        let place = match fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(error(io::ErrorKind::IsADirectory.into())),
+            Ok(there) if !there.is_file() => {
+                Place::Open(File::options().write(true).open(path).map_err(error)?)
+            }
+            _ => Place::Staged(stage(path).map_err(error)?),
+        };
+        Ok(Self { path: path.to_owned(), place })
+    }
+
+    /// Writes the digest: its text and nothing else.
+    pub(crate) fn write(self, digest: &Digest) -> Result<(), CliError> {
+        let Self { path, place } = self;
+        let written = match place {
+            Place::Open(mut file) => write!(file, "{digest}"),
+            Place::Staged(mut file) => write!(file, "{digest}")
+                .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error)),
+        };
+        written.map_err(|error| CliError::File("write the digest of what was pushed to", path, error))
+    }
+}
+
+fn stage(path: &Path) -> io::Result<NamedTempFile> {
+    let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(".digest-").tempfile_in(directory)
+}
