@@ -269,11 +269,12 @@ fn compact(json: &str) -> String {
 }
 
 /// Writes `value` as Go's `json.Marshal` does: no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped.
+/// `about` is how many bytes it may come to, so that memory is asked for once.
 ///
 /// # Errors
 /// Only when `value` itself refuses to be written.
-pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(1024);
+pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T, about: usize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::with_capacity(about);
     let mut out = serde_json::Serializer::with_formatter(&mut bytes, GoFormatter);
     value.serialize(&mut out)?;
     Ok(bytes)
@@ -401,7 +402,7 @@ mod tests {
     #[test]
     fn strings_are_escaped_as_go_escapes_them() {
         let text = "a<b>&\u{2028}\u{2029}\"\\\u{8}\u{c}\n\u{1}\u{7f}é😀";
-        let written = String::from_utf8(to_vec(text).unwrap()).unwrap();
+        let written = String::from_utf8(to_vec(text, 0).unwrap()).unwrap();
         assert_eq!(written, "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\\\"\\\\\\b\\f\\n\\u0001\u{7f}é😀\"");
     }
 

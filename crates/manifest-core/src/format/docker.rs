@@ -16,7 +16,7 @@ pub(super) fn write(list: &List) -> Result<Vec<u8>, EncodeError> {
     if let Some(child) = list.entries().iter().find(|entry| entry.media_type.is_oci()) {
         return Err(EncodeError::OciChild { digest: child.digest, media_type: child.media_type.clone() });
     }
-    json::to_vec(&DockerList(list)).map_err(|error| EncodeError::Json(error.to_string()))
+    json::to_vec(&DockerList(list), super::about(list)).map_err(|error| EncodeError::Json(error.to_string()))
 }
 
 /// The first thing in the list that a Docker manifest list has no place for.

@@ -16,7 +16,7 @@ pub(super) fn write(list: &List) -> Result<Vec<u8>, EncodeError> {
             at: entry.digest.to_string(),
         });
     }
-    json::to_vec(&Index(list)).map_err(|error| EncodeError::Json(error.to_string()))
+    json::to_vec(&Index(list), super::about(list)).map_err(|error| EncodeError::Json(error.to_string()))
 }
 
 fn has_features(descriptor: &Descriptor) -> bool {

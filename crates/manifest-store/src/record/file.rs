@@ -17,7 +17,7 @@ pub(crate) const MAX_SIZE: usize = 64 << 20;
 const MAGIC: &str = "manifest-record ";
 
 /// From this size on, in bytes, parsing takes much longer than starting a thread.
-const WORTH_A_THREAD: usize = 256 << 10;
+const WORTH_A_THREAD: usize = 64 << 10;
 
 /// The longest first line that is looked at, in bytes.
 const LONGEST_LINE: usize = 200;
