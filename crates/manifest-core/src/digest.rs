@@ -130,12 +130,12 @@ impl Digest {
     }
 
     fn push_hex(&self, to: &mut String) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| DIGITS.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
-        for byte in self.bytes.iter().take(self.algorithm.hex_len() / 2) {
-            to.push(digit(byte >> 4));
-            to.push(digit(byte & 15));
-        }
+        // Two digits for each byte, taken from a table: a list has tens of thousands.
+        let hash = self.bytes.iter().take(self.algorithm.hex_len() / 2);
+        to.extend(
+            hash.filter_map(|byte| PAIRS.get(usize::from(*byte)))
+                .filter_map(|pair| str::from_utf8(pair).ok()),
+        );
     }
 
     /// The whole text: algorithm, colon, hex.
@@ -147,6 +147,19 @@ impl Digest {
         text
     }
 }
+
+/// Every byte as two hex digits.
+const PAIRS: [[u8; 2]; 256] = {
+    let (digits, mut pairs, mut at) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while at < 256 {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            pairs[at] = [digits[at >> 4], digits[at & 15]];
+        }
+        at += 1;
+    }
+    pairs
+};
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

