@@ -1,6 +1,7 @@
 //! Single images: their manifests, and the platform that a configuration tells.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::descriptor::{Annotations, Descriptor};
 use crate::json::{self, JsonError};
@@ -43,14 +44,17 @@ impl ImageManifest {
     }
 }
 
+/// Bytes of a list of features that are read; millions of empty ones would fit into a configuration.
+const MAX_FEATURES: usize = 64 << 10;
+
 #[derive(Deserialize)]
-struct Config {
+struct Config<'a> {
     architecture: Option<String>,
     os: Option<String>,
     #[serde(rename = "os.version")]
     os_version: Option<String>,
-    #[serde(rename = "os.features")]
-    os_features: Option<Vec<String>>,
+    #[serde(rename = "os.features", borrow)]
+    os_features: Option<&'a RawValue>,
     variant: Option<String>,
 }
 
@@ -66,8 +70,17 @@ impl Platform {
     /// Spec: OCI image-spec v1.1.1 `config.md`.
     pub fn from_config(bytes: &[u8]) -> Result<Option<Self>, JsonError> {
         json::check(bytes)?;
-        let config: Config =
-            serde_json::from_slice(bytes).map_err(|error| JsonError::Syntax(error.to_string()))?;
+        let syntax = |error: serde_json::Error| JsonError::Syntax(error.to_string());
+        let config: Config<'_> = serde_json::from_slice(bytes).map_err(syntax)?;
+        let os_features = match config.os_features {
+            Some(raw) if raw.get().len() > MAX_FEATURES => {
+                return Err(JsonError::Syntax(format!("os.features has more than {MAX_FEATURES} bytes")));
+            }
+            Some(raw) => {
+                serde_json::from_str::<Option<Vec<String>>>(raw.get()).map_err(syntax)?.unwrap_or_default()
+            }
+            None => Vec::new(),
+        };
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (architecture, os) = (filled(config.architecture), filled(config.os));
         if architecture.is_none() && os.is_none() {
@@ -77,9 +90,34 @@ impl Platform {
             architecture: architecture.unwrap_or_default(),
             os: os.unwrap_or_default(),
             os_version: filled(config.os_version),
-            os_features: config.os_features.unwrap_or_default(),
+            os_features,
             variant: filled(config.variant),
             ..Self::default()
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_tells_its_platform() {
+        let config = br#"{"architecture":"arm64","os":"windows","os.version":"10.0","os.features":["a","b"],"variant":"v8","x":[]}"#;
+        let platform = Platform::from_config(config).unwrap().unwrap();
+        assert_eq!(platform.to_string(), "windows(10.0+a+b)/arm64/v8");
+        for nothing in ["{}", r#"{"os":"","architecture":null,"os.features":null}"#] {
+            assert_eq!(Platform::from_config(nothing.as_bytes()), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_nothing_but_features_takes_no_memory() {
+        let config = format!(
+            r#"{{"os":"linux","architecture":"amd64","os.features":[""{}]}}"#,
+            r#","""#.repeat(100_000)
+        );
+        let error = Platform::from_config(config.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("os.features has more than 65536 bytes"), "{error}");
     }
 }
