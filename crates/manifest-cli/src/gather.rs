@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
 use manifest_publish::{Selection, choose, resolve};
-use manifest_store::{Draft, Source, Store};
+use manifest_store::{Draft, RecordId, Source, Store};
 use manifest_transport::{Location, Transport};
 
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
@@ -43,6 +43,11 @@ impl Gathered {
         }
         Ok(added)
     }
+}
+
+/// The records that entries are taken from.
+pub(crate) fn used(gathered: &[Gathered]) -> Vec<RecordId> {
+    gathered.iter().flat_map(|images| &images.sources).filter_map(|source| source.record).collect()
 }
 
 /// Image arguments, read and checked for sense before anything is asked of a registry.
@@ -119,6 +124,7 @@ impl Images {
             digest: resolved.digest,
             resolved: Timestamp::now(),
             entries: entries.iter().map(|entry| entry.digest).collect(),
+            record: None,
         };
         Ok(Gathered { entries, sources: vec![source], origin: what })
     }
@@ -135,12 +141,12 @@ impl Images {
             let message = format!("{what} is a draft; only a list that was pushed can be nested");
             return Err(CliError::Misuse(message, "push it first and add it from where it was pushed to"));
         }
-        let chosen = choose(record.list().entries().to_vec(), &self.selection, &what)?;
+        let chosen = choose(record.list()?.entries().to_vec(), &self.selection, &what)?;
         let entries = self.changed(chosen, true)?;
         let digests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
         let with_chosen = |source: &Source| {
             let kept = source.entries.iter().filter(|digest| digests.contains(digest)).copied().collect();
-            Source { entries: kept, ..source.clone() }
+            Source { entries: kept, record: Some(record.id()), ..source.clone() }
         };
         let sources = record.sources().iter().map(with_chosen).filter(|source| !source.entries.is_empty());
         Ok(Gathered { sources: sources.collect(), entries, origin: what })

@@ -29,7 +29,7 @@ impl From<&Record> for ListReport {
             digest: encoded.digest.to_string(),
             media_type: encoded.media_type.to_string(),
             size: encoded.bytes.len(),
-            entries: record.list().entries().len(),
+            entries: record.entries().len(),
             created: record.created().to_string(),
             updated: record.updated().to_string(),
         }

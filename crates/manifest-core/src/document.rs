@@ -16,8 +16,8 @@ pub const MAX_MANIFEST_SIZE: usize = 4 << 20;
 
 /// A manifest: what a registry keeps under a tag or a digest.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+#[allow(clippy::exhaustive_enums, reason = "a manifest is of many images or of one; there is no third")]
 pub enum Document {
     /// An OCI image index or a Docker manifest list, with the format it was written in.
     List(List, Format),

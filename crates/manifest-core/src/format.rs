@@ -79,6 +79,12 @@ impl Encoded {
     pub const fn kept(bytes: Vec<u8>, digest: Digest, format: Format) -> Self {
         Self { bytes, digest, media_type: format.media_type(), format }
     }
+
+    /// The same for the manifest of a single image.
+    pub fn kept_image(bytes: Vec<u8>, digest: Digest, media_type: MediaType) -> Self {
+        let format = if media_type.is_docker() { Format::Docker } else { Format::Oci };
+        Self { bytes, digest, media_type, format }
+    }
 }
 
 impl fmt::Debug for Encoded {

@@ -81,7 +81,6 @@ pub async fn resolve(
             (choose(fill(place, flat, what).await?, selection, what)?, true)
         }
         Document::Image(image) => (vec![of_image(place, image, &descriptor, selection, what).await?], false),
-        _ => (Vec::new(), false),
     };
     Ok(Resolved { digest: fetched.digest, descriptor, entries, was_list, fetched })
 }
@@ -93,7 +92,6 @@ pub fn describe(fetched: &Fetched) -> Descriptor {
     descriptor.artifact_type = match &fetched.document {
         Document::Image(image) => image.artifact_type.clone(),
         Document::List(list, _) => list.artifact_type().cloned(),
-        _ => None,
     };
     descriptor
 }
@@ -216,7 +214,7 @@ async fn entries_of(place: &Place, list: &Descriptor) -> Result<Vec<Descriptor>,
     match read_child(place, list).await?.document {
         Document::List(list, _) => Ok(list.entries().to_vec()),
         // Its media type is that of a list, and it was checked.
-        _ => Ok(Vec::new()),
+        Document::Image(_) => Ok(Vec::new()),
     }
 }
 
@@ -243,7 +241,7 @@ async fn fill(
         let fetched = read_child(place, &entry).await?;
         let platform = match &fetched.document {
             Document::Image(image) => platform(place, image, what).await?,
-            _ => None,
+            Document::List(..) => None,
         };
         Ok::<_, ResolveError>((entry.digest, platform))
     };

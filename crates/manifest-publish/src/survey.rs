@@ -114,7 +114,6 @@ async fn look(wanted: Wanted, target: &Place, kept: &AtomicU64) -> Result<Survey
     let (blobs, children) = match &fetched.document {
         Document::Image(image) => (image.blobs().cloned().collect(), Vec::new()),
         Document::List(list, _) => (Vec::new(), list.entries().to_vec()),
-        _ => (Vec::new(), Vec::new()),
     };
     let manifest = Descriptor::new(fetched.media_type, fetched.digest, size);
     let bytes = fits.then_some(fetched.bytes);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use manifest_core::{DecodeError, EncodeError, ListName};
 
-use crate::{Holder, RecordId};
+use crate::{HeldBy, Holder, RecordId};
 
 /// Why a record could not be read or replaced.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,17 @@ pub enum StoreError {
         /// Its names.
         names: Vec<ListName>,
     },
+    /// Somebody needs the record to stay.
+    #[error("the record {} is held by {}", .id.short(), joined(.by))]
+    Held {
+        /// The record.
+        id: RecordId,
+        /// Who holds it, sorted.
+        by: Vec<HeldBy>,
+    },
+    /// The record is of an image, which is not edited.
+    #[error("{0} is an image, not a list")]
+    NotAList(String),
     /// More than one id begins with these digits.
     #[error("{matches} records have ids that begin with {prefix}")]
     AmbiguousId {
@@ -63,6 +74,9 @@ pub enum StoreError {
     /// The list cannot be written in its format.
     #[error(transparent)]
     Unencodable(#[from] EncodeError),
+    /// What is to be saved is neither a list nor an image.
+    #[error("what is to be saved is neither a list nor an image")]
+    NoManifest(#[source] DecodeError),
     /// What the list was written as does not read back; nothing was changed.
     #[error("the list cannot be saved: what would be written does not read back")]
     Unreadable(#[source] DecodeError),
@@ -101,6 +115,6 @@ pub enum UpdateError<E> {
     Edit(E),
 }
 
-fn joined(names: &[ListName]) -> String {
-    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn joined(all: &[impl ToString]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

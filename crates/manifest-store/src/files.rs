@@ -6,11 +6,12 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::StoreError;
+use crate::lock::Attempt;
+
 pub(crate) use disk::Disk;
 
 /// The calls that touch a disk, so that a disk of another kind can stand in for the real one.
-///
-/// Locks are not among them: they are about other processes, not about what is kept.
 pub(crate) trait Files: fmt::Debug + Send + Sync {
     /// The content of a regular file of at most `limit` bytes. Links are not followed.
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ReadFailure>;
@@ -26,6 +27,8 @@ pub(crate) trait Files: fmt::Debug + Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Tries once to lock a file, which is created when it is missing and never deleted.
+    fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError>;
 }
 
 /// A file that is written but does not have its name yet; dropping it removes it.

@@ -11,12 +11,14 @@
 //! Calls are async and need a tokio runtime with its clock enabled; a `current_thread` runtime serves. Work
 //! on files is done on tokio's blocking threads, the edit itself on the caller's.
 
+mod backend;
+mod catalog;
 mod draft;
 mod error;
 mod files;
 mod history;
+mod hold;
 mod id;
-mod local;
 mod lock;
 mod record;
 mod selector;
@@ -27,9 +29,10 @@ mod text;
 pub use draft::{Base, Draft};
 pub use error::{StoreError, UpdateError};
 pub use history::{Beside, Change, History, Revert};
+pub use hold::{HeldBy, Hold};
 pub use id::{InvalidRecordId, RecordId};
 pub use lock::Holder;
-pub use record::Record;
+pub use record::{Content, NewRecord, Origin, Pushed, Record};
 pub use selector::Selector;
 pub use source::{Source, Sources};
 pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Updated};

@@ -75,7 +75,16 @@ fn host() -> String {
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Guard(#[allow(dead_code, reason = "closing the file releases the lock")] File);
+pub(crate) struct Guard(
+    #[allow(dead_code, reason = "dropping it releases the lock")] Box<dyn fmt::Debug + Send>,
+);
+
+impl Guard {
+    /// What holds a lock as long as it lives.
+    pub(crate) fn new(held: impl fmt::Debug + Send + 'static) -> Self {
+        Self(Box::new(held))
+    }
+}
 
 /// What became of one try to get a lock.
 #[derive(Debug)]
@@ -110,7 +119,7 @@ pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
             Ok(there) if is_same(&file, &there).map_err(|error| refused("read", error))? => {
                 // A note is worth a message, not a failure.
                 drop(write_note(&mut file, note));
-                return Ok(Attempt::Held(Guard(file)));
+                return Ok(Attempt::Held(Guard::new(file)));
             }
             // Somebody replaced the file: this is a lock on something that nobody else will open.
             Ok(_) => {}

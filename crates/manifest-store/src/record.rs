@@ -1,24 +1,27 @@
-//! The saved form of a list.
+//! The saved form of a list or an image.
 
+mod content;
 mod file;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use manifest_core::{Digest, Encoded, Format, List, ListName, MediaType};
+use manifest_core::{Descriptor, Digest, Encoded, Format, ImageManifest, List, ListName, MediaType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::history::{Beside, Change, Revert, difference};
-use crate::{Base, Draft, History, RecordId, Sources, StoreError, text};
+use crate::hold::Holds;
+use crate::{Base, Draft, HeldBy, History, Hold, RecordId, Sources, StoreError, text};
 
+pub use content::{Content, NewRecord, Origin, Pushed};
 pub(crate) use file::{MAX_SIZE, VERSION};
 
-/// The saved form of a list: its names, its exact bytes, where its entries came from, and what was done to it.
+/// The saved form of a list or an image: its names, its exact bytes, where they came from, and what was done to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     header: Header,
-    list: List,
+    content: Content,
     document: Encoded,
 }
 
@@ -32,6 +35,12 @@ struct Header {
     sources: Sources,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<Base>,
+    #[serde(default, skip_serializing_if = "Origin::is_created")]
+    origin: Origin,
+    #[serde(default, skip_serializing_if = "Holds::is_empty")]
+    holds: Holds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pushed: Option<Pushed>,
     #[serde(with = "text")]
     created: Timestamp,
     #[serde(with = "text")]
@@ -86,9 +95,39 @@ impl Record {
         &self.header.names
     }
 
+    /// What it is: a list or an image.
+    pub const fn content(&self) -> &Content {
+        &self.content
+    }
+
     /// The list.
-    pub const fn list(&self) -> &List {
-        &self.list
+    ///
+    /// # Errors
+    /// [`StoreError::NotAList`] when the record is of an image.
+    pub fn list(&self) -> Result<&List, StoreError> {
+        self.content.list().ok_or_else(|| self.not_a_list())
+    }
+
+    /// The manifest of the image, if it is one.
+    pub const fn image(&self) -> Option<&ImageManifest> {
+        match &self.content {
+            Content::Image(image) => Some(image),
+            Content::List(_) => None,
+        }
+    }
+
+    /// The entries of the list; an image has none.
+    pub fn entries(&self) -> &[Descriptor] {
+        self.content.list().map_or(&[], List::entries)
+    }
+
+    /// What messages call it: its first name, else its id.
+    pub fn title(&self) -> String {
+        self.header.names.first().map_or_else(|| self.header.id.short(), ToString::to_string)
+    }
+
+    fn not_a_list(&self) -> StoreError {
+        StoreError::NotAList(self.title())
     }
 
     /// The frozen document: what is shown is what is sent.
@@ -111,6 +150,31 @@ impl Record {
         self.header.base.as_ref()
     }
 
+    /// How it came into the store.
+    pub const fn origin(&self) -> Origin {
+        self.header.origin
+    }
+
+    /// Who needs it to stay, expired holds too.
+    pub fn holds(&self) -> &[Hold] {
+        self.header.holds.all()
+    }
+
+    /// Where it was pushed to last.
+    pub const fn pushed(&self) -> Option<&Pushed> {
+        self.header.pushed.as_ref()
+    }
+
+    /// Whether it has entries that were taken from this other record.
+    pub fn uses(&self, other: RecordId) -> bool {
+        self.header.sources.iter().any(|source| source.record == Some(other))
+    }
+
+    /// The other records that it has entries of.
+    pub(crate) fn used(&self) -> impl Iterator<Item = RecordId> {
+        self.header.sources.iter().filter_map(|source| source.record)
+    }
+
     /// When the record was made.
     pub const fn created(&self) -> Timestamp {
         self.header.created
@@ -127,47 +191,57 @@ impl Record {
     }
 
     /// The part that an edit may change, such as for a copy under another name.
-    pub fn draft(&self) -> Draft {
-        Draft {
-            list: self.list.clone(),
+    ///
+    /// # Errors
+    /// [`StoreError::NotAList`] when the record is of an image.
+    pub fn draft(&self) -> Result<Draft, StoreError> {
+        Ok(Draft {
+            list: self.list()?.clone(),
             format: self.header.format,
             sources: self.header.sources.clone(),
             base: self.header.base.clone(),
-        }
+        })
     }
 
-    pub(crate) fn new(id: RecordId, name: ListName, draft: Draft, stamp: &Stamp) -> Result<Self, StoreError> {
-        let document = draft.list.encode(wanted_format(&draft))?;
-        let list = draft.list;
-        read_back(&document, &list)?;
-        let mut sources = draft.sources;
-        sources.keep_only(digests(&list));
+    pub(crate) fn new(
+        id: RecordId,
+        name: ListName,
+        new: NewRecord,
+        stamp: &Stamp,
+    ) -> Result<Self, StoreError> {
+        let NewRecord { content, document, format, mut sources, base, origin } = new;
+        sources.keep_only(content.digests(&document));
         let mut change = stamp.change(document.digest);
-        change.added = difference(&[], &digests(&list).collect::<Vec<_>>()).0;
+        change.added = difference(&[], &content.entries().collect::<Vec<_>>()).0;
         change.tagged = vec![name.clone()];
         let mut history = History::default();
         history.push(change);
         let header = Header {
             id,
             names: vec![name],
-            format: draft.format,
+            format,
             sources,
-            base: draft.base,
+            base,
+            origin,
+            holds: Holds::default(),
+            pushed: None,
             created: stamp.when,
             updated: stamp.when,
             history,
             document: DocumentKey::of(&document),
             extra: BTreeMap::new(),
         };
-        Ok(Self { header, list, document })
+        Ok(Self { header, content, document })
     }
 
     /// Takes out the draft, for an edit.
-    pub(crate) fn open(self) -> (Draft, Opened) {
-        let Self { header, list, document } = self;
+    pub(crate) fn open(self) -> Result<(Draft, Opened), StoreError> {
+        let refused = self.not_a_list();
+        let Self { header, content, document } = self;
+        let Content::List(list) = content else { return Err(refused) };
         let entries = digests(&list).collect();
         let (format, sources, base) = (header.format, header.sources.clone(), header.base.clone());
-        (Draft { list, format, sources, base }, Opened { header, document, entries })
+        Ok((Draft { list, format, sources, base }, Opened { header, document, entries }))
     }
 
     /// Adds and removes names.
@@ -181,15 +255,24 @@ impl Record {
         self.header.history.push(change);
     }
 
+    /// Takes a hold. Whether that changes anything.
+    pub(crate) fn hold(&mut self, by: HeldBy, until: Option<Timestamp>, stamp: &Stamp) -> bool {
+        self.header.holds.hold(by, stamp.when, until)
+    }
+
+    /// Ends a hold. Whether that changes anything.
+    pub(crate) fn release(&mut self, by: &HeldBy) -> bool {
+        self.header.holds.release(by)
+    }
+
+    /// Notes where it was pushed to.
+    pub(crate) fn note_push(&mut self, target: String, stamp: &Stamp) {
+        self.header.pushed = Some(Pushed { when: stamp.when, target, digest: self.document.digest });
+    }
+
     /// Drops names that the record lists but does not have.
     pub(crate) fn retain_names(&mut self, has: impl FnMut(&ListName) -> bool) {
         self.header.names.retain(has);
-    }
-}
-
-impl From<Record> for Draft {
-    fn from(record: Record) -> Self {
-        record.open().0
     }
 }
 
@@ -202,7 +285,7 @@ impl Opened {
         let same_document = document.digest == old.digest;
         let same_sources = sources.is(&header.sources);
         if same_document && same_sources && format == header.format && base == header.base {
-            return Ok(Settled::Same(Record { header, list, document: old }));
+            return Ok(Settled::Same(Record { header, content: Content::List(list), document: old }));
         }
 
         let mut change = stamp.change(document.digest);
@@ -217,18 +300,18 @@ impl Opened {
         if format != header.format || base != header.base || !lost.is_empty() {
             change.was = Some(Beside { format: header.format, base: header.base, sources: lost });
         } else if same_document && kept.is(&header.sources) {
-            return Ok(Settled::Same(Record { header, list, document: old }));
+            return Ok(Settled::Same(Record { header, content: Content::List(list), document: old }));
         }
 
         (header.format, header.base, header.sources) = (format, base, kept);
         header.document = DocumentKey::of(&document);
         header.updated = stamp.when;
         header.history.push(change);
-        let record = Record { header, list, document };
-        let check = || if same_document { Ok(()) } else { read_back(&record.document, &record.list) };
-        let (checked, head) = file::both(record.document.bytes.len(), check, || record.file_head());
-        checked?;
-        let head = head?;
+        if !same_document {
+            read_back(&document, &list)?;
+        }
+        let record = Record { header, content: Content::List(list), document };
+        let head = record.file_head()?;
         Ok(Settled::Changed(record, head))
     }
 }

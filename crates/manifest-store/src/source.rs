@@ -12,13 +12,16 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::RecordId;
+
 /// Where the bytes of entries can be read again: one place, pinned to one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "filled by whoever resolves a reference")]
 pub struct Source {
     /// What was typed.
     pub from: String,
-    /// The repository or layout, with its transport: `docker://ghcr.io/acme/app`, `oci:/srv/layout`. Not looked into here.
+    /// The repository or layout, with its transport: `docker://ghcr.io/acme/app`, `oci:/srv/layout`; [`Source::HERE`]
+    /// for the blobs of this store. Not looked into here otherwise.
     pub place: String,
     /// The digest of the document that `from` stood for: an image, or a list that holds the entries.
     pub digest: Digest,
@@ -26,6 +29,8 @@ pub struct Source {
     pub resolved: Timestamp,
     /// The entries that can be read there.
     pub entries: Vec<Digest>,
+    /// The record of this store that they were taken from, if any.
+    pub record: Option<RecordId>,
 }
 
 /// Where the entries of a list came from; each entry has at most one source.
@@ -141,9 +146,15 @@ impl Sources {
 }
 
 impl Source {
+    /// The place of entries that this store itself holds, with all that belongs to them.
+    pub const HERE: &'static str = "store:";
+
     /// Whether both are the same document at the same place.
     fn is_as_good_as(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.place == other.place && self.from == other.from
+        self.digest == other.digest
+            && self.place == other.place
+            && self.from == other.from
+            && self.record == other.record
     }
 }
 
@@ -181,7 +192,7 @@ impl Inner {
 /// In a record `entries` is left out where it would hold nothing but `digest`.
 impl Serialize for Stored {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Source { from, place, digest, resolved, entries } = &self.source;
+        let Source { from, place, digest, resolved, entries, record } = &self.source;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("from", from)?;
         map.serialize_entry("place", place)?;
@@ -189,6 +200,9 @@ impl Serialize for Stored {
         map.serialize_entry("resolved", &resolved.to_string())?;
         if *entries != [*digest] {
             map.serialize_entry("entries", entries)?;
+        }
+        if let Some(record) = record {
+            map.serialize_entry("record", record)?;
         }
         self.extra.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.end()
@@ -207,8 +221,8 @@ impl<'de> Deserialize<'de> for Stored {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stored, A::Error> {
-                let (mut from, mut place, mut digest, mut resolved, mut entries) =
-                    (None, None, None, None, None);
+                let (mut from, mut place, mut digest, mut resolved, mut entries, mut record) =
+                    (None, None, None, None, None, None);
                 let mut extra = BTreeMap::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     match &*key {
@@ -217,6 +231,7 @@ impl<'de> Deserialize<'de> for Stored {
                         "digest" => digest = Some(map.next_value()?),
                         "resolved" => resolved = Some(map.next_value::<Cow<'de, str>>()?),
                         "entries" => entries = Some(map.next_value()?),
+                        "record" => record = Some(map.next_value()?),
                         _ => drop(extra.insert(key.into_owned(), map.next_value()?)),
                     }
                 }
@@ -231,6 +246,7 @@ impl<'de> Deserialize<'de> for Stored {
                         .parse()
                         .map_err(de::Error::custom)?,
                     entries: entries.unwrap_or_else(|| vec![digest]),
+                    record,
                 };
                 Ok(Stored { source, extra })
             }
@@ -267,6 +283,7 @@ mod tests {
             digest: digest(top),
             resolved: Timestamp::UNIX_EPOCH,
             entries: entries.iter().copied().map(digest).collect(),
+            record: None,
         }
     }
 

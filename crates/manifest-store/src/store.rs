@@ -10,14 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use manifest_core::ListName;
 
+use crate::backend::{Backend, Local, LockKey, Stop};
+use crate::catalog::{Catalog, Creation, Found, Removal, Renaming};
 use crate::files::Disk;
-use crate::local::{Creation, Local, LockKey, Removal, Retagging};
-use crate::record::{Settled, Stamp};
-use crate::{Draft, Record, RecordId, Selector, StoreError, UpdateError};
-use waiting::{Locks, blocking};
-
-/// How often an operation starts again when the record that is meant changed while its lock was waited for.
-const STARTS: usize = 16;
+use crate::record::{Opened, Settled, Stamp};
+use crate::{Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
+use waiting::{Locks, Turn, blocking};
 
 /// The place of records.
 ///
@@ -25,7 +23,7 @@ const STARTS: usize = 16;
 /// is saved. Dropping the future of a change before it is done leaves the change made or not made, never half.
 #[derive(Clone, Debug)]
 pub struct Store {
-    local: Arc<Local>,
+    backend: Arc<dyn Backend>,
     options: Arc<StoreOptions>,
 }
 
@@ -89,7 +87,7 @@ pub enum IfTaken {
     Replace,
 }
 
-/// Whether to remove a record that has several names.
+/// Whether to remove a record that has several names, or that somebody holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Force {
@@ -120,55 +118,49 @@ pub struct Removed {
     pub untagged: Vec<ListName>,
     /// The record that is gone, if it is.
     pub deleted: Option<RecordId>,
+    /// Who held it all the same.
+    pub overridden: Vec<HeldBy>,
 }
 
 impl Store {
     /// A store in the directory `root`, which need not exist.
     pub fn open(root: impl Into<PathBuf>, options: StoreOptions) -> Self {
-        Self { local: Arc::new(Local::new(root.into(), Box::new(Disk))), options: Arc::new(options) }
+        Self::over(Local::new(root.into(), Box::new(Disk)), options)
+    }
+
+    fn over(backend: impl Backend + 'static, options: StoreOptions) -> Self {
+        Self { backend: Arc::new(backend), options: Arc::new(options) }
     }
 
     /// Saves a new record under a name.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`] with [`IfTaken::Refuse`]; [`StoreError::Unencodable`]; what locks and disks refuse.
-    pub async fn create(
-        &self,
-        name: &ListName,
-        draft: Draft,
-        if_taken: IfTaken,
-    ) -> Result<Record, StoreError> {
+    pub async fn create<N>(&self, name: &ListName, new: N, if_taken: IfTaken) -> Result<Record, StoreError>
+    where
+        N: TryInto<NewRecord, Error: Into<StoreError>>,
+    {
         let id = RecordId::random()
             .map_err(|error| StoreError::Io("read", PathBuf::from("random bytes"), error.into()))?;
-        let (local, stamp, name) = (self.local.clone(), self.stamp(), name.clone());
-        let for_record = (stamp.clone(), name.clone());
-        let (record, mut old) = blocking(move || {
-            let (stamp, name) = for_record;
-            let record = Record::new(id, name.clone(), draft, &stamp)?;
-            local.prepare()?;
-            Ok((record, local.holder_of(&name)?))
-        })
-        .await?;
-        for _ in 0..STARTS {
+        let new = new.try_into().map_err(Into::into)?;
+        let (mut turn, stamp) = (self.turn(name), self.stamp());
+        let record = Record::new(id, name.clone(), new, &stamp)?;
+        self.read(|catalog| catalog.0.prepare()).await?;
+        loop {
+            let wanted = name.clone();
+            let old = self.read(move |catalog| catalog.holder_of(&wanted)).await?;
             if let (Some(id), IfTaken::Refuse) = (old, if_taken) {
-                return Err(StoreError::NameTaken { name, id });
+                return Err(StoreError::NameTaken { name: name.clone(), id });
             }
-            let records = old.into_iter().chain([id]).map(LockKey::Record);
-            let locks = self.lock(records.chain([LockKey::Name(name.clone())]), name.to_string());
-            let (creation, stamp) =
-                (Creation { record: record.clone(), name: name.clone(), old }, stamp.clone());
-            let (_, made) = locks
-                .run(move |local| {
-                    let made = local.create(&creation, &stamp)?;
-                    Ok(if made { Ok(creation.record) } else { Err(local.holder_of(&creation.name)?) })
-                })
-                .await?;
-            match made {
-                Ok(record) => return Ok(record),
-                Err(now) => old = now,
+            let records = record.used().chain(old).chain([id]).map(LockKey::Record);
+            let locks = self.lock(records.chain([LockKey::Name(name.clone())]), &turn);
+            let creation = Creation { record: record.clone(), name: name.clone(), old };
+            let stamp = stamp.clone();
+            let made = locks.run(move |catalog| catalog.create(creation, &stamp)).await;
+            if let Some((_, record)) = turn.settle(made).await? {
+                return Ok(record);
             }
         }
-        Err(changing(&name))
     }
 
     /// Reads a record. Never waits for a lock.
@@ -176,8 +168,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::AmbiguousId`]; [`StoreError::Damaged`]; [`StoreError::NewerVersion`].
     pub async fn load(&self, which: &Selector) -> Result<Record, StoreError> {
-        let (local, which) = (self.local.clone(), which.clone());
-        blocking(move || local.load(&which)).await
+        let which = which.clone();
+        self.read(move |catalog| catalog.load(&which)).await
     }
 
     /// The record that is meant, found without reading it: enough to know early that there is none.
@@ -185,8 +177,8 @@ impl Store {
     /// # Errors
     /// As [`Store::load`]; what is wrong inside the record is found when it is read.
     pub async fn find(&self, which: &Selector) -> Result<RecordId, StoreError> {
-        let (local, which) = (self.local.clone(), which.clone());
-        blocking(move || local.guess(&which)).await
+        let which = which.clone();
+        self.read(move |catalog| catalog.guess(&which)).await
     }
 
     /// Whether there is such a record.
@@ -206,34 +198,59 @@ impl Store {
     /// # Errors
     /// When the store as a whole cannot be read.
     pub async fn records(&self) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
-        let local = self.local.clone();
-        blocking(move || local.load_all()).await
+        self.read(|catalog| catalog.load_all()).await
     }
 
-    /// Edits a record under its lock: reads it again, edits, and replaces it in one rename.
+    /// Edits a list under its lock: reads it again, edits, and replaces it in one step.
     ///
-    /// The edit is the caller's own code and runs on the caller's thread while the lock is held, so it must
-    /// not wait for anything; it may run again from the start. When it changes nothing, nothing is written.
+    /// The edit is the caller's own code and runs on the caller's thread, under the lock where there is one, so it
+    /// must not wait for anything; it may run again from the start. When it changes nothing, nothing is written.
     ///
     /// # Errors
     /// [`UpdateError::Edit`] is what the edit returned. [`UpdateError::Store`] is [`StoreError::Busy`] after
-    /// [`StoreOptions::lock_timeout`], or what [`Store::load`] and [`Store::create`] fail with.
+    /// [`StoreOptions::lock_timeout`], [`StoreError::NotAList`], or what [`Store::load`] and [`Store::create`] fail with.
     pub async fn update<T, E>(
         &self,
         which: &Selector,
+        edit: impl FnMut(&mut Draft) -> Result<T, E>,
+    ) -> Result<Updated<T>, UpdateError<E>> {
+        self.update_using(which, &[], edit).await
+    }
+
+    /// The same for an edit that takes entries from other records, which are in use from then on.
+    ///
+    /// The edit says so in the sources that it adds ([`Source::record`](crate::Source::record)).
+    ///
+    /// # Errors
+    /// As [`Store::update`]; [`StoreError::NotFound`] also when one of the `used` records is gone.
+    pub async fn update_using<T, E>(
+        &self,
+        which: &Selector,
+        used: &[RecordId],
         mut edit: impl FnMut(&mut Draft) -> Result<T, E>,
     ) -> Result<Updated<T>, UpdateError<E>> {
-        let (locks, record) = self.open_record(which).await?;
-        let (mut draft, opened) = record.open();
-        let value = edit(&mut draft).map_err(UpdateError::Edit)?;
-        let stamp = self.stamp();
-        let (_, (record, changed)) = locks
-            .run(move |local| match opened.settle(draft, &stamp)? {
+        let mut turn = self.turn(which);
+        loop {
+            let opened = self.open_record(which, used, &turn).await;
+            let Some((locks, found)) = turn.settle(opened).await? else { continue };
+            let (mut draft, opened) = found.record.open()?;
+            let value = edit(&mut draft).map_err(UpdateError::Edit)?;
+            let (stamp, version, used) = (self.stamp(), found.version, used.to_vec());
+            let settle = move |catalog: Catalog<'_>| match Opened::settle(opened, draft, &stamp)? {
                 Settled::Same(record) => Ok((record, false)),
-                Settled::Changed(record, head) => local.write_after(&head, &record).map(|()| (record, true)),
-            })
-            .await?;
-        Ok(Updated { value, record, changed })
+                Settled::Changed(record, head) => {
+                    if let Some(gone) = catalog.mark_used(&used, record.id(), &stamp)?.first() {
+                        return Err(StoreError::NotFound(gone.to_string()).into());
+                    }
+                    catalog.write(&head, &record, &version)?;
+                    Ok((record, true))
+                }
+            };
+            let settled = locks.run(settle).await;
+            if let Some((_, (record, changed))) = turn.settle(settled).await? {
+                return Ok(Updated { value, record, changed });
+            }
+        }
     }
 
     /// Gives a record one more name; a name that it has already is fine.
@@ -241,18 +258,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`] when another record has the name; else as [`Store::update`].
     pub async fn tag(&self, which: &Selector, new: &ListName) -> Result<Record, StoreError> {
-        let mut id = self.find(which).await?;
-        for _ in 0..STARTS {
-            let locks = self.lock([LockKey::Name(new.clone()), LockKey::Record(id)], which.to_string());
-            let (tagging, stamp, selector) =
-                (Retagging { id, name: new.clone() }, self.stamp(), which.clone());
-            let (_, tagged) = locks.run(move |local| local.tag(&tagging, &selector, &stamp)).await?;
-            match tagged {
-                Some(record) => return Ok(record),
-                None => id = self.load(which).await?.id(),
-            }
-        }
-        Err(changing(which))
+        self.change_names(which, Some(new), None).await
     }
 
     /// Takes a name from its record, which stays, perhaps without a name.
@@ -260,18 +266,84 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when no record has the name; else as [`Store::update`].
     pub async fn untag(&self, name: &ListName) -> Result<Record, StoreError> {
-        for _ in 0..STARTS {
-            let (local, wanted) = (self.local.clone(), name.clone());
-            let holder = blocking(move || local.holder_of(&wanted)).await?;
-            let id = holder.ok_or_else(|| StoreError::NotFound(name.to_string()))?;
-            let locks = self.lock([LockKey::Name(name.clone()), LockKey::Record(id)], name.to_string());
-            let (untagging, stamp) = (Retagging { id, name: name.clone() }, self.stamp());
-            let (_, untagged) = locks.run(move |local| local.untag(&untagging, &stamp)).await?;
-            if let Some(record) = untagged {
+        self.change_names(&Selector::from(name), None, Some(name)).await
+    }
+
+    /// Gives a record another name in place of the one it has, in one step.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when no record has the name `old`; [`StoreError::NameTaken`] when another one has
+    /// `new`; else as [`Store::update`].
+    pub async fn rename(&self, old: &ListName, new: &ListName) -> Result<Record, StoreError> {
+        let loses = Some(old).filter(|old| *old != new);
+        self.change_names(&Selector::from(old), Some(new), loses).await
+    }
+
+    async fn change_names(
+        &self,
+        which: &Selector,
+        gets: Option<&ListName>,
+        loses: Option<&ListName>,
+    ) -> Result<Record, StoreError> {
+        let (mut turn, stamp) = (self.turn(which), self.stamp());
+        loop {
+            // A guess serves when its record is still the one that is meant; the second try takes a closer look.
+            let id = if turn.is_first() { self.find(which).await? } else { self.load(which).await?.id() };
+            let names = gets.into_iter().chain(loses).cloned().map(LockKey::Name);
+            let locks = self.lock(names.chain([LockKey::Record(id)]), &turn);
+            let renaming = Renaming { id, gets: gets.cloned(), loses: loses.cloned() };
+            let (which, stamp) = (which.clone(), stamp.clone());
+            let renamed = locks.run(move |catalog| catalog.rename(&renaming, &which, &stamp)).await;
+            if let Some((_, record)) = turn.settle(renamed).await? {
                 return Ok(record);
             }
         }
-        Err(changing(name))
+    }
+
+    /// Takes a hold on a record: it is not removed as long as somebody holds it. Holds outlive processes; the same
+    /// holder twice is one hold, which then ends at `until`.
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub async fn hold(
+        &self,
+        which: &Selector,
+        by: &str,
+        until: Option<Timestamp>,
+    ) -> Result<Record, StoreError> {
+        let by = HeldBy::Name(by.to_owned());
+        self.amend(which, move |record, stamp| Ok(record.hold(by.clone(), until, stamp))).await
+    }
+
+    /// Ends a hold; one that is not there is fine.
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub async fn release(&self, which: &Selector, by: &str) -> Result<Record, StoreError> {
+        let by = HeldBy::Name(by.to_owned());
+        self.amend(which, move |record, _| Ok(record.release(&by))).await
+    }
+
+    /// Who holds a record now, sorted: those whose hold has not ended, and the lists that have it as an entry.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub async fn holders(&self, record: &Record) -> Result<Vec<HeldBy>, StoreError> {
+        let (record, now) = (record.clone(), self.options.clock.now());
+        self.read(move |catalog| catalog.holders(&record, now)).await
+    }
+
+    /// Notes in a record where it was pushed to.
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub async fn note_push(&self, which: &Selector, target: &str) -> Result<Record, StoreError> {
+        let target = target.to_owned();
+        self.amend(which, move |record, stamp| {
+            record.note_push(target.clone(), stamp);
+            Ok(true)
+        })
+        .await
     }
 
     /// Removes what is meant: one of several names, or the record with its last name.
@@ -280,15 +352,21 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SeveralNames`] when an id was given, the record has more than one name and `force` is
-    /// [`Force::No`]; else as [`Store::update`].
+    /// [`Force::No`]; [`StoreError::Held`] when somebody holds the record and `force` is [`Force::No`]; else as
+    /// [`Store::update`].
     pub async fn remove(&self, which: &Selector, force: Force) -> Result<Removed, StoreError> {
-        for _ in 0..STARTS {
+        let mut turn = self.turn(which);
+        loop {
             let record = self.load(which).await?;
             let (id, names) = (record.id(), record.names().to_vec());
             match which.name().filter(|name| names.contains(name)) {
                 Some(name) if names.len() > 1 => {
                     self.untag(name).await?;
-                    return Ok(Removed { untagged: vec![name.clone()], deleted: None });
+                    return Ok(Removed {
+                        untagged: vec![name.clone()],
+                        deleted: None,
+                        overridden: Vec::new(),
+                    });
                 }
                 None if names.len() > 1 && force == Force::No => {
                     return Err(StoreError::SeveralNames { id, names });
@@ -296,43 +374,71 @@ impl Store {
                 _ => {}
             }
             let keys = names.iter().cloned().map(LockKey::Name).chain([LockKey::Record(id)]);
-            let locks = self.lock(keys, which.to_string());
-            let removal = Removal { id, names: names.clone() };
-            let (_, done) = locks.run(move |local| local.delete(&removal)).await?;
-            if done {
-                return Ok(Removed { untagged: names, deleted: Some(id) });
+            let locks = self.lock(keys, &turn);
+            let removal = Removal { id, names: names.clone(), force, now: self.options.clock.now() };
+            let removed = locks.run(move |catalog| catalog.delete(&removal)).await;
+            if let Some((_, overridden)) = turn.settle(removed).await? {
+                return Ok(Removed { untagged: names, deleted: Some(id), overridden });
             }
         }
-        Err(changing(which))
     }
 
-    /// Locks the record that is meant, and reads it under the lock.
-    async fn open_record(&self, which: &Selector) -> Result<(Locks, Record), StoreError> {
-        let mut id = self.find(which).await?;
-        for _ in 0..STARTS {
-            let locks = self.lock([LockKey::Record(id)], which.to_string());
-            let selector = which.clone();
-            match locks.run(move |local| local.load_as(id, &selector)).await? {
-                (locks, Some(record)) => return Ok((locks, record)),
-                (locks, None) => {
-                    drop(locks);
-                    id = self.load(which).await?.id();
-                }
+    /// Changes what stands beside the document of a record, under its lock. `change` says whether it changed anything.
+    async fn amend(
+        &self,
+        which: &Selector,
+        change: impl Fn(&mut Record, &Stamp) -> Result<bool, StoreError> + Clone + Send + 'static,
+    ) -> Result<Record, StoreError> {
+        let mut turn = self.turn(which);
+        loop {
+            let opened = self.open_record(which, &[], &turn).await;
+            let Some((locks, Found { mut record, version })) = turn.settle(opened).await? else { continue };
+            let (change, stamp) = (change.clone(), self.stamp());
+            let changed = locks
+                .run(move |catalog| {
+                    if change(&mut record, &stamp)? {
+                        catalog.write(&record.file_head()?, &record, &version)?;
+                    }
+                    Ok(record)
+                })
+                .await;
+            if let Some((_, record)) = turn.settle(changed).await? {
+                return Ok(record);
             }
         }
-        Err(changing(which))
     }
 
-    fn lock(&self, keys: impl IntoIterator<Item = LockKey>, subject: String) -> Locks {
-        Locks::new(self.local.clone(), self.options.clone(), keys, subject)
+    /// Locks the record that is meant and those that it will use, and reads it under the lock.
+    async fn open_record(
+        &self,
+        which: &Selector,
+        used: &[RecordId],
+        turn: &Turn,
+    ) -> Result<(Locks, Found), Stop> {
+        let id = if turn.is_first() { self.find(which).await? } else { self.load(which).await?.id() };
+        let keys = used.iter().copied().chain([id]).map(LockKey::Record);
+        let (locks, which) = (self.lock(keys, turn), which.clone());
+        locks.run(move |catalog| catalog.load_as(id, &which)).await
+    }
+
+    /// Reads, without a lock.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Catalog<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let backend = self.backend.clone();
+        blocking(move || read(Catalog(&*backend))).await
+    }
+
+    fn lock(&self, keys: impl IntoIterator<Item = LockKey>, turn: &Turn) -> Locks {
+        Locks::new(self.backend.clone(), keys, turn)
+    }
+
+    fn turn(&self, subject: &impl fmt::Display) -> Turn {
+        Turn::new(self.options.clone(), subject.to_string())
     }
 
     fn stamp(&self) -> Stamp {
         Stamp::new(self.options.clock.now(), &self.options.command)
     }
-}
-
-/// A record was replaced or renamed by others each time its lock was there at last.
-fn changing(what: &impl fmt::Display) -> StoreError {
-    StoreError::NotFound(format!("{what} (it changes hands all the time)"))
 }

@@ -4,6 +4,7 @@
 //!   scripted faults.
 //! - [`TokenServer`]: the token endpoint beside it, with the same log and the same faults.
 //! - [`DockerRegistry`]: the real `docker-registry` as a child process.
+//! - [`Moto`], [`Azurite`]: emulators of object stores as child processes.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
 //! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
 //! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
@@ -11,6 +12,7 @@
 //! - [`Http`]: a small blocking client, to look at a server without the code under test.
 //! - [`Workspace`]: a directory with home, store and environment for a run of a program; [`Running`]: one that
 //!   goes on meanwhile.
+//! - [`proof`]: the program as a whole, under load, kills and faults.
 //!
 //! The servers run on threads of their own, so they serve blocking tests as well as async ones. All of
 //! them listen on the loopback address only, and are gone when their value is dropped.
@@ -39,7 +41,9 @@ mod fake_registry;
 mod http_client;
 mod http_server;
 mod image;
+mod object_server;
 mod program;
+pub mod proof;
 mod ran;
 mod request;
 mod running;
@@ -53,6 +57,7 @@ pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
 pub use http_client::{Http, HttpAnswer};
 pub use image::{Blob, Image, Index};
+pub use object_server::{Azurite, Moto};
 pub use program::{Tool, program};
 pub use ran::Ran;
 pub use request::{Method, Request};

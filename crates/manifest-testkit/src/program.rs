@@ -11,7 +11,17 @@ use tempfile::TempDir;
 use crate::ran::Ran;
 
 /// The Debian package of each program whose package has another name.
-const PACKAGES: &[(&str, &str)] = &[("htpasswd", "apache2-utils"), ("gpg", "gnupg"), ("openssl", "openssl")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("htpasswd", "apache2-utils"),
+    ("gpg", "gnupg"),
+    ("node", "nodejs"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+];
+
+/// Where the programs of the administrator are, which not every `PATH` names.
+const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// The path of a program that a test needs.
 ///
@@ -19,7 +29,8 @@ const PACKAGES: &[(&str, &str)] = &[("htpasswd", "apache2-utils"), ("gpg", "gnup
 /// If it is not installed, with the command that installs it: a test never skips itself.
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
+    let dirs = std::env::split_paths(&path).chain(SBIN.map(PathBuf::from));
+    let found = dirs.map(|dir| dir.join(name)).find(|file| file.is_file());
     let package = PACKAGES.iter().find(|(program, _)| *program == name).map_or(name, |(_, package)| package);
     found.unwrap_or_else(|| panic!("this test needs {name}: apt-get install {package}"))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use manifest_core::{DecodeError, Digest, JsonError};
 
+use crate::archive::ArchiveError;
 use crate::auth::{CredentialError, RealmDoubt};
 
 /// Why content could not be read or written.
@@ -165,6 +166,15 @@ pub enum TransportError {
     /// A directory is not an OCI image layout.
     #[error("{path} is not an OCI image layout: {why}", path = .0.display(), why = .1)]
     NotALayout(PathBuf, String),
+    /// A file is not an archive of images that can be used.
+    #[error("{path} is not a usable archive", path = .0.display())]
+    Archive(PathBuf, #[source] ArchiveError),
+    /// Something stands already where a file was to be written.
+    #[error("{path} exists already", path = .0.display())]
+    Exists(PathBuf),
+    /// The place can only be read from, which an archive can.
+    #[error("{0} can only be read from")]
+    ReadOnly(String),
     /// Another process keeps a layout locked.
     #[error("the layout {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
     LayoutBusy(PathBuf, Duration),

@@ -11,15 +11,16 @@ use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, Format, List, MAX_MANIFEST_SIZE};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use self::index::NAME;
 use crate::error::TransportError;
 use crate::location::Pick;
 use crate::manifest::{At, Fetched};
+use crate::offer::{self, Offer};
 use crate::stream::{Blob, verified};
 
 mod disk;
+pub(crate) mod index;
 
-/// The annotation that names a manifest in `index.json`.
-const NAME: &str = "org.opencontainers.image.ref.name";
 /// What stands in the file `oci-layout`.
 const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// How long another program may keep `index.json` locked.
@@ -74,24 +75,21 @@ impl Layout {
         Fetched::check(what, &At::Digest(digest), bytes.into(), media_type.as_ref(), None)
     }
 
-    fn pick(&self, index: &List, pick: &Pick) -> Result<Descriptor, TransportError> {
-        let name = |entry: &Descriptor| entry.annotations.get(NAME).cloned();
-        let entries = index.entries();
-        let found = match pick {
-            Pick::Name(wanted) => entries.iter().find(|entry| name(entry).as_ref() == Some(wanted)),
-            Pick::Position(at) => entries.get(*at),
-            Pick::Digest(digest) => index.entry(digest),
-            Pick::Only => entries.first().filter(|_| entries.len() == 1),
-        };
-        found.cloned().ok_or_else(|| {
-            let names: Vec<String> = entries.iter().filter_map(name).collect();
-            let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
-            let count = entries.len();
-            TransportError::NotFound(format!(
-                "oci:{}{pick} (the layout has {count} manifests: {names})",
-                self.root.display()
-            ))
+    fn pick(&self, list: &List, pick: &Pick) -> Result<Descriptor, TransportError> {
+        index::find(list, pick).cloned().ok_or_else(|| {
+            let entries = list.entries().iter();
+            let names = entries.filter_map(|entry| entry.annotations.get(NAME)).map(String::as_str);
+            let place = format!("oci:{}", self.root.display());
+            index::absent(&place, pick, list.entries().len(), names)
         })
+    }
+
+    /// Lists the manifests of `index.json` with their names, in order.
+    ///
+    /// # Errors
+    /// [`TransportError::NotALayout`]; [`TransportError::Decode`]; [`TransportError::Io`].
+    pub async fn offers(&self) -> Result<Vec<Offer>, TransportError> {
+        Ok(offer::of_index(&self.index().await?))
     }
 
     /// Reads `index.json`; a layout that is not there has none.
@@ -103,15 +101,10 @@ impl Layout {
             }
             read => read?,
         };
-        let version: serde_json::Value =
-            serde_json::from_slice(&version).map_err(|error| not(format!("oci-layout: {error}")))?;
-        if version.get("imageLayoutVersion").and_then(serde_json::Value::as_str) != Some("1.0.0") {
-            return Err(not(format!("oci-layout says {version}; version 1.0.0 is supported")));
-        }
+        index::check_version(&version).map_err(not)?;
         let bytes = disk::read(&self.root.join("index.json"), MAX_MANIFEST_SIZE).await?;
         let what = format!("{}/index.json", self.root.display());
-        let (list, _) = List::decode(&bytes).map_err(|source| TransportError::Decode { what, source })?;
-        Ok(list)
+        index::decode(&bytes).map_err(|source| TransportError::Decode { what, source })
     }
 
     /// Whether the layout has a blob, whole and right; it is read for that, since nobody else vouches for it.
@@ -194,8 +187,8 @@ impl Layout {
         if !marker.exists() {
             disk::replace(&self.root, &marker, VERSION.into()).await?;
         }
-        let index = self.root.join("index.json");
-        let mut list = if index.exists() { self.index().await? } else { List::new() };
+        let path = self.root.join("index.json");
+        let mut list = if path.exists() { self.index().await? } else { List::new() };
         let mut entry = manifest;
         entry.annotations.extend(name.map(|name| (NAME.to_owned(), name.to_owned())));
         let named =
@@ -211,6 +204,6 @@ impl Layout {
             request: format!("write {}", what()),
             what: error.to_string(),
         })?;
-        disk::replace(&self.root, &index, encoded.bytes).await
+        disk::replace(&self.root, &path, encoded.bytes).await
     }
 }

@@ -1,6 +1,6 @@
-//! Where images live: repositories of registries and OCI image layouts.
+//! Where images live: repositories of registries, OCI image layouts, and archives.
 //!
-//! A [`Transport`] opens a [`Place`]; a place gives and takes manifests and blobs. Whatever is read is checked
+//! A [`Transport`] opens a [`Place`]; a place gives and takes manifests and blobs; an archive only gives. Whatever is read is checked
 //! against the digest and the size that asked for it before anybody gets to see it. All requests to the network go
 //! through one seam, which keeps credentials with the origin they are for, follows redirects with care, repeats
 //! what may be repeated and never waits for ever.
@@ -8,14 +8,17 @@
 //! This crate knows nothing of lists that are being edited, prints nothing and reads no environment variables
 //! but those of proxies.
 
+pub mod archive;
 pub mod auth;
 mod clock;
 mod error;
+mod graph;
 mod http;
 mod layout;
 mod location;
 mod manifest;
 mod observe;
+mod offer;
 mod pace;
 mod place;
 mod registry;
@@ -24,12 +27,15 @@ mod secret;
 mod settings;
 mod stream;
 
+pub use archive::{Archive, ArchiveError, ArchiveKind};
 pub use clock::{Clock, Pause, SystemClock};
 pub use error::TransportError;
+pub use graph::{Graph, Node};
 pub use http::{DEFAULT_JOBS, Tls};
 pub use layout::Layout;
 pub use location::{Location, LocationError, Pick};
-pub use manifest::{At, Fetched};
+pub use manifest::{At, Fetched, Origin};
+pub use offer::Offer;
 pub use observe::{Event, Observer, Silent};
 pub use place::{Place, RemoteRepository, Transport, Which};
 pub use registry::{Mounted, Opener};

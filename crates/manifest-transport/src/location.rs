@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use manifest_core::{Digest, DigestError, Reference, ReferenceError};
 
+use crate::archive::ArchiveKind;
+
 /// Where an image or list is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,17 +16,20 @@ pub enum Location {
     Registry(Reference),
     /// In an OCI image layout: `oci:DIRECTORY[:NAME]`, `oci:DIRECTORY:@POSITION` or `oci:DIRECTORY@DIGEST`.
     Layout(PathBuf, Pick),
+    /// In an archive: `oci-archive:FILE` or `docker-archive:FILE`, with the same behind it as for a layout. Of a Docker
+    /// archive the position counts the images.
+    Archive(ArchiveKind, PathBuf, Pick),
     /// In our own store: `store:NAME`, also the default for names below `localhost/`.
     Store(String),
 }
 
-/// Which manifest of an OCI image layout is meant.
+/// Which manifest of an OCI image layout or an archive is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pick {
     /// The only one.
     Only,
-    /// The one with this name in `index.json`.
+    /// The one with this name in `index.json`; in an archive a short name is good for the whole one.
     Name(String),
     /// The one at this position in `index.json`, counted from 0.
     Position(usize),
@@ -40,22 +45,25 @@ pub enum LocationError {
     #[error("{0:?} is not a valid image reference")]
     Reference(String, #[source] ReferenceError),
     /// The transport exists elsewhere, but is not supported here.
-    #[error("the transport {0:?} is not supported; docker://, oci: and store: are")]
+    #[error("the transport {0:?} is not supported; docker://, oci:, oci-archive:, docker-archive: and store: are")]
     Unsupported(String),
     /// No directory stands behind `oci:`.
     #[error("{0:?} names no directory; it is written oci:DIRECTORY[:NAME]")]
     NoDirectory(String),
-    /// The digest of a manifest in a layout is not valid.
+    /// No file stands behind the transport of an archive.
+    #[error("{0:?} names no file; it is written {prefix}:FILE[:NAME]", prefix = .1.as_str())]
+    NoFile(String, ArchiveKind),
+    /// The digest of a manifest in a layout or an archive is not valid.
     #[error("{0:?} does not end with a valid digest")]
     Digest(String, #[source] DigestError),
-    /// The position of a manifest in a layout is not a number.
-    #[error("{0:?} does not end with a position; it is written oci:DIRECTORY:@0")]
+    /// The position of a manifest in a layout or an archive is not a number.
+    #[error("{0:?} does not end with a position, which is written as in oci:DIRECTORY:@0")]
     Position(String),
 }
 
 /// Transports that other tools have and we do not.
-const OTHERS: [&str; 6] =
-    ["oci-archive", "docker-archive", "dir", "containers-storage", "docker-daemon", "ostree"];
+const OTHERS: [&str; 4] =
+    ["dir", "containers-storage", "docker-daemon", "ostree"];
 
 impl FromStr for Location {
     type Err = LocationError;
@@ -65,7 +73,16 @@ impl FromStr for Location {
             return registry(rest);
         }
         if let Some(rest) = text.strip_prefix("oci:") {
-            return layout(text, rest);
+            let (path, pick) = picked(text, rest)?;
+            let path = path.ok_or_else(|| LocationError::NoDirectory(text.to_owned()))?;
+            return Ok(Self::Layout(path, pick));
+        }
+        for kind in [ArchiveKind::Oci, ArchiveKind::Docker] {
+            if let Some(rest) = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':')) {
+                let (path, pick) = picked(text, rest)?;
+                let path = path.ok_or_else(|| LocationError::NoFile(text.to_owned(), kind))?;
+                return Ok(Self::Archive(kind, path, pick));
+            }
         }
         if let Some(name) = text.strip_prefix("store:") {
             return Ok(Self::Store(name.to_owned()));
@@ -87,29 +104,22 @@ fn registry(text: &str) -> Result<Location, LocationError> {
     Ok(Location::Registry(reference.with_default_tag()))
 }
 
-fn layout(whole: &str, rest: &str) -> Result<Location, LocationError> {
-    if let Some((path, digest)) = rest.rsplit_once('@').filter(|(_, end)| end.contains(':')) {
+/// The path, if there is one, and which manifest is meant; `whole` is for messages.
+fn picked(whole: &str, rest: &str) -> Result<(Option<PathBuf>, Pick), LocationError> {
+    let path = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
+    if let Some((before, digest)) = rest.rsplit_once('@').filter(|(_, end)| end.contains(':')) {
         let digest = digest.parse().map_err(|error| LocationError::Digest(whole.to_owned(), error))?;
-        return directory(whole, path, Pick::Digest(digest));
+        return Ok((path(before), Pick::Digest(digest)));
     }
-    match rest.split_once(':') {
-        None => directory(whole, rest, Pick::Only),
-        Some((path, "")) => directory(whole, path, Pick::Only),
-        Some((path, name)) => match name.strip_prefix('@') {
-            Some(at) => {
-                let at = at.parse().map_err(|_not_a_number| LocationError::Position(whole.to_owned()))?;
-                directory(whole, path, Pick::Position(at))
-            }
-            None => directory(whole, path, Pick::Name(name.to_owned())),
-        },
-    }
-}
-
-fn directory(whole: &str, path: &str, pick: Pick) -> Result<Location, LocationError> {
-    if path.is_empty() {
-        return Err(LocationError::NoDirectory(whole.to_owned()));
-    }
-    Ok(Location::Layout(PathBuf::from(path), pick))
+    let (before, name) = rest.split_once(':').unwrap_or((rest, ""));
+    let pick = match name.strip_prefix('@') {
+        Some(at) => {
+            Pick::Position(at.parse().map_err(|_not_a_number| LocationError::Position(whole.to_owned()))?)
+        }
+        None if name.is_empty() => Pick::Only,
+        None => Pick::Name(name.to_owned()),
+    };
+    Ok((path(before), pick))
 }
 
 impl fmt::Display for Location {
@@ -117,12 +127,13 @@ impl fmt::Display for Location {
         match self {
             Self::Registry(reference) => write!(f, "docker://{reference}"),
             Self::Layout(path, pick) => write!(f, "oci:{}{pick}", path.display()),
+            Self::Archive(kind, path, pick) => write!(f, "{}:{}{pick}", kind.as_str(), path.display()),
             Self::Store(name) => write!(f, "store:{name}"),
         }
     }
 }
 
-/// As it stands behind the directory.
+/// As it stands behind the directory or file.
 impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -154,6 +165,10 @@ mod tests {
             ("oci:/a/b:1.0".to_owned(), "oci:/a/b:1.0".to_owned()),
             ("oci:/a/b:r.io/app:1.0".to_owned(), "oci:/a/b:r.io/app:1.0".to_owned()),
             ("oci:dir:@2".to_owned(), "oci:dir:@2".to_owned()),
+            ("oci-archive:a.tar".to_owned(), "oci-archive:a.tar".to_owned()),
+            ("oci-archive:/a.tar:r.io/app:1".to_owned(), "oci-archive:/a.tar:r.io/app:1".to_owned()),
+            ("docker-archive:a.tar:@1".to_owned(), "docker-archive:a.tar:@1".to_owned()),
+            (format!("docker-archive:a.tar@{digest}"), format!("docker-archive:a.tar@{digest}")),
             (format!("oci:dir@{digest}"), format!("oci:dir@{digest}")),
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), shown);
@@ -167,6 +182,10 @@ mod tests {
             ("oci::x", "names no directory"),
             ("oci:d:@x", "position"),
             ("oci:d@sha256:12", "valid digest"),
+            ("oci-archive:", "it is written oci-archive:FILE[:NAME]"),
+            ("docker-archive::x", "it is written docker-archive:FILE[:NAME]"),
+            ("docker-archive:a@sha256:12", "valid digest"),
+            ("oci-archive:a:@-1", "position"),
             ("dir:/x", "\"dir:\" is not supported"),
             ("containers-storage:x", "not supported"),
             ("docker://", "not a valid image reference"),

@@ -37,6 +37,17 @@ impl fmt::Display for At {
     }
 }
 
+/// Where the bytes of a manifest come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// They were read, exactly as somebody wrote them.
+    AsFound,
+    /// They were made up here for an image of a Docker archive, which holds none. Whoever pushed the image elsewhere
+    /// wrote other bytes, so its digest there is another one.
+    Synthesised,
+}
+
 /// A manifest that was read and is what it says.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -49,6 +60,8 @@ pub struct Fetched {
     pub media_type: MediaType,
     /// What they say.
     pub document: Document,
+    /// Where they come from.
+    pub origin: Origin,
 }
 
 impl Fetched {
@@ -78,8 +91,7 @@ impl Fetched {
         let media_type = match &document {
             Document::List(_, format) => format.media_type(),
             Document::Image(image) => image.media_type.clone(),
-            _ => announced.cloned().unwrap_or(MediaType::OCI_MANIFEST),
         };
-        Ok(Self { bytes, digest, media_type, document })
+        Ok(Self { bytes, digest, media_type, document, origin: Origin::AsFound })
     }
 }

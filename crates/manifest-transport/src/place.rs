@@ -1,13 +1,15 @@
-//! A repository or a layout: the place where images are read from and written to.
+//! A repository, a layout or an archive: the place where images are read from and written to.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Repository, Tag};
 
 use crate::Settings;
+use crate::archive::{Archive, ArchiveKind};
 use crate::auth::token::Scopes;
 use crate::clock::{Clock, SystemClock};
 use crate::error::TransportError;
@@ -25,6 +27,7 @@ pub struct Transport {
     http: Http,
     settings: Arc<Settings>,
     registries: Arc<Mutex<BTreeMap<String, Arc<Registry>>>>,
+    archives: Arc<Mutex<BTreeMap<(ArchiveKind, PathBuf), Archive>>>,
 }
 
 impl Transport {
@@ -36,7 +39,7 @@ impl Transport {
     /// A transport whose pauses and chance come from `clock`.
     pub fn with_clock(settings: Settings, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Self {
         let http = Http::new(clock, observer, settings.retry.clone(), settings.jobs);
-        Self { http, settings: Arc::new(settings), registries: Arc::default() }
+        Self { http, settings: Arc::new(settings), registries: Arc::default(), archives: Arc::default() }
     }
 
     /// The place that holds a repository of a registry.
@@ -51,6 +54,15 @@ impl Transport {
         Place::Repository(RemoteRepository { registry, path: repository.path().to_owned() })
     }
 
+    /// The place of an archive; what is found in it is shared by all who ask for it.
+    fn archive(&self, kind: ArchiveKind, path: &Path) -> Place {
+        let new = || Archive::new(kind, path);
+        Place::Archive(match self.archives.lock() {
+            Ok(mut known) => known.entry((kind, path.to_owned())).or_insert_with(new).clone(),
+            Err(_) => new(),
+        })
+    }
+
     /// The place of a location, and which manifest of it is meant; none for a record of our own store.
     pub fn open(&self, location: &Location) -> Option<(Place, Which)> {
         match location {
@@ -62,6 +74,9 @@ impl Transport {
             }
             Location::Layout(path, pick) => {
                 Some((Place::Layout(Layout::new(path)), Which::Local(pick.clone())))
+            }
+            Location::Archive(kind, path, pick) => {
+                Some((self.archive(*kind, path), Which::Local(pick.clone())))
             }
             Location::Store(_) => None,
         }
@@ -80,7 +95,7 @@ impl Default for Transport {
 pub enum Which {
     /// One of a repository.
     Remote(At),
-    /// One of a layout.
+    /// One of a layout or an archive.
     Local(Pick),
 }
 
@@ -105,14 +120,17 @@ pub enum Place {
     Repository(RemoteRepository),
     /// An OCI image layout.
     Layout(Layout),
+    /// An archive, which can only be read from.
+    Archive(Archive),
 }
 
-/// As people write it, without tag or digest: `docker://HOST/PATH` or `oci:DIRECTORY`.
+/// As people write it, without tag or digest: `docker://HOST/PATH`, `oci:DIRECTORY` or `oci-archive:FILE`.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repository(remote) => write!(f, "docker://{}/{}", remote.registry.host(), remote.path),
             Self::Layout(layout) => write!(f, "oci:{}", layout.root().display()),
+            Self::Archive(archive) => archive.fmt(f),
         }
     }
 }
@@ -125,18 +143,23 @@ impl PartialEq for Place {
                 one.registry.host() == other.registry.host() && one.path == other.path
             }
             (Self::Layout(one), Self::Layout(other)) => one == other,
-            (Self::Repository(_), Self::Layout(_)) | (Self::Layout(_), Self::Repository(_)) => false,
+            (Self::Archive(one), Self::Archive(other)) => one == other,
+            (Self::Repository(_) | Self::Layout(_) | Self::Archive(_), _) => false,
         }
     }
 }
 
 impl Place {
-    /// The host that blobs can be mounted within; a layout has none.
+    /// The host that blobs can be mounted within; what lies in files has none.
     pub fn registry_host(&self) -> Option<&str> {
         match self {
             Self::Repository(remote) => Some(remote.registry.host()),
-            Self::Layout(_) => None,
+            Self::Layout(_) | Self::Archive(_) => None,
         }
+    }
+
+    fn read_only<T>(&self) -> Result<T, TransportError> {
+        Err(TransportError::ReadOnly(self.to_string()))
     }
 
     /// Announces a copy into this place from others, so that one login is enough for all of it.
@@ -173,6 +196,13 @@ impl Place {
             (Self::Layout(layout), Which::Remote(At::Tag(tag))) => {
                 layout.manifest(&Pick::Name(tag.to_string())).await
             }
+            (Self::Archive(archive), Which::Local(pick)) => archive.manifest(pick).await,
+            (Self::Archive(archive), Which::Remote(At::Digest(digest))) => {
+                archive.manifest(&Pick::Digest(*digest)).await
+            }
+            (Self::Archive(archive), Which::Remote(At::Tag(tag))) => {
+                archive.manifest(&Pick::Name(tag.to_string())).await
+            }
             (Self::Repository(_), Which::Local(pick)) => {
                 Err(TransportError::NotFound(format!("{self}{pick}")))
             }
@@ -199,6 +229,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.blob(&remote.path, blob).await,
             Self::Layout(layout) => layout.blob(blob).await,
+            Self::Archive(archive) => archive.blob(blob).await,
         }
     }
 
@@ -210,6 +241,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.has_manifest(&remote.path, digest).await,
             Self::Layout(layout) => Ok(layout.has_manifest(digest).await),
+            Self::Archive(archive) => archive.has_manifest(digest).await,
         }
     }
 
@@ -221,6 +253,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.has_blob(&remote.path, &blob.digest).await,
             Self::Layout(layout) => Ok(layout.has_blob(blob).await),
+            Self::Archive(archive) => archive.has_blob(blob).await,
         }
     }
 
@@ -240,7 +273,7 @@ impl Place {
     /// Writes a blob whose content `open` opens; `mounted` is what an attempt to mount it left.
     ///
     /// # Errors
-    /// What reading or writing brings.
+    /// What reading or writing brings; [`TransportError::ReadOnly`] for an archive.
     pub async fn put_blob(
         &self,
         blob: &Descriptor,
@@ -256,13 +289,14 @@ impl Place {
                 remote.registry.upload(&remote.path, blob, None, open).await
             }
             (Self::Layout(layout), _) => layout.put_blob(blob, open().await?).await,
+            (Self::Archive(_), _) => self.read_only(),
         }
     }
 
     /// Writes a manifest under its digest.
     ///
     /// # Errors
-    /// [`TransportError::Refused`] with the registry's code when it does not take it.
+    /// [`TransportError::Refused`] with the registry's code when it does not take it; [`TransportError::ReadOnly`].
     pub async fn put_manifest(
         &self,
         digest: &Digest,
@@ -274,13 +308,14 @@ impl Place {
                 remote.registry.put_manifest(&remote.path, &At::Digest(*digest), media_type, bytes).await
             }
             Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
+            Self::Archive(_) => self.read_only(),
         }
     }
 
     /// Writes a manifest and lets a name mean it; in a layout `None` lists it without a name.
     ///
     /// # Errors
-    /// [`TransportError::Refused`] with the registry's code when it does not take it.
+    /// [`TransportError::Refused`] with the registry's code when it does not take it; [`TransportError::ReadOnly`].
     pub async fn put_named(
         &self,
         name: Option<&str>,
@@ -301,6 +336,7 @@ impl Place {
                 let descriptor = Descriptor::new(media_type.clone(), digest, bytes.len() as u64);
                 layout.set_name(name, descriptor).await
             }
+            Self::Archive(_) => self.read_only(),
         }
     }
 
@@ -314,11 +350,13 @@ impl Place {
                 Ok(tag) => remote.registry.tag_digest(&remote.path, &tag).await,
                 Err(_) => Ok(None),
             },
-            Self::Layout(layout) => match layout.manifest(&Pick::Name(name.to_owned())).await {
-                Ok(fetched) => Ok(Some(fetched.digest)),
-                Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
-                Err(error) => Err(error),
-            },
+            Self::Layout(_) | Self::Archive(_) => {
+                match self.manifest(&Which::Local(Pick::Name(name.to_owned()))).await {
+                    Ok(fetched) => Ok(Some(fetched.digest)),
+                    Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images};
+use crate::gather::{Gathered, Images, used};
 use crate::report::{EntryReport, ListReport};
 
 /// Add images to a list
@@ -66,15 +66,15 @@ impl Add {
             let add = |images: &Gathered| images.add_to(draft, on_conflict);
             gathered.iter().map(add).collect::<Result<Vec<_>, EditError>>()
         };
-        let updated = store.update(&which, edit).await;
+        let updated = store.update_using(&which, &used(&gathered), edit).await;
         let updated = updated.map_err(|error| CliError::from(error).advise_format(&self.list))?;
         // Whether the user says anything of the entries that could be lost without a word.
         let asks = self.entry.change(OnConflict::Refuse) != Annotate::default();
         let mut report = Vec::new();
         for (images, outcomes) in gathered.iter().zip(&updated.value) {
             for (entry, outcome) in images.entries.iter().zip(outcomes) {
-                let there =
-                    updated.record.list().entry(&entry.digest).filter(|_| *outcome == Added::Unchanged);
+                let there = updated.record.entries().iter().find(|there| there.digest == entry.digest);
+                let there = there.filter(|_| *outcome == Added::Unchanged);
                 if asks && there.is_some_and(|there| there != entry) {
                     context.ui.note(format_args!(
                         "{} is in the list and stays as it is; --replace or manifest annotate changes it",

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{RegistryArgs, SelectArgs, annotations, key_value};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images, location};
+use crate::gather::{Gathered, Images, location, used};
 use crate::report::ListReport;
 
 /// Create a list, and add images to it
@@ -151,7 +151,7 @@ impl Create {
         if let Location::Store(name) = &location {
             let record = store.load(&selector(name)?).await?;
             let base = Base { reference: text.to_owned(), digest: record.encoded().digest };
-            return Ok((Draft { base: Some(base), ..record.draft() }, origin));
+            return Ok((Draft { base: Some(base), ..record.draft()? }, origin));
         }
         let transport = context.transport(&self.registry, &[&location])?;
         let Some((place, which)) = transport.open(&location) else {
@@ -172,6 +172,7 @@ impl Create {
             digest: fetched.digest,
             resolved: Timestamp::now(),
             entries: draft.list.entries().iter().map(|entry| entry.digest).collect(),
+            record: None,
         });
         draft.base = Some(Base { reference: text.to_owned(), digest: fetched.digest });
         Ok((draft, origin))
@@ -195,7 +196,7 @@ impl Create {
             return Err(from_and_amend());
         }
         let edit = |draft: &mut Draft| self.fill(draft, start, gathered, OnConflict::Replace);
-        Ok(store.update(&selector(&name.to_string())?, edit).await?.record)
+        Ok(store.update_using(&selector(&name.to_string())?, &used(gathered), edit).await?.record)
     }
 
     fn fill(

@@ -76,16 +76,17 @@ impl Inspect {
                 format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
             CliError::from(error).advise("list_not_found", hint)
         })?;
-        let encoded = self.converted(record.list(), record.encoded().clone())?;
+        let list = record.list()?;
+        let encoded = self.converted(list, record.encoded().clone())?;
         if self.raw {
             return Ok(context.ui.raw(&encoded.bytes)?);
         }
         let source = |entry: &Descriptor| record.sources().place_of(&entry.digest).map(|s| s.place.clone());
-        let document = DocumentReport::new(&encoded, record.list(), source);
+        let document = DocumentReport::new(&encoded, list, source);
         let names: Vec<String> = record.names().iter().map(ToString::to_string).collect();
         let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
         let head = [("Name", names), ("Id", record.id().to_string())];
-        let text = list_text(&head, &encoded, record.list());
+        let text = list_text(&head, &encoded, list);
         let (origin, list) = (format!("store:{name}"), Some(ListReport::from(&record)));
         Ok(context.ui.result(&text, &Report { schema: "inspect/1", origin, list, document })?)
     }
@@ -108,7 +109,6 @@ impl Inspect {
             }
             _ if self.raw => Ok(context.ui.raw(&fetched.bytes)?),
             Document::Image(image) => image_report(context, origin, &fetched, image),
-            _ => Ok(()),
         }
     }
 

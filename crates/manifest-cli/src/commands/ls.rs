@@ -46,7 +46,7 @@ fn text(records: &[Record]) -> String {
         rows.push(vec![
             first,
             record.id().short(),
-            record.list().entries().len().to_string(),
+            record.entries().len().to_string(),
             record.encoded().format.to_string(),
             record.updated().strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         ]);

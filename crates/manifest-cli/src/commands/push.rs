@@ -97,7 +97,7 @@ impl Push {
         let transport = context.transport(&self.registry, &[&to])?;
         let target = open(&transport, &to)?;
         let list = self.converted(context, &record)?;
-        let content = Content { list: &list, entries: record.list().entries(), sources: record.sources() };
+        let content = Content { list: &list, entries: record.entries(), sources: record.sources() };
         let options = PushOptions { entries: self.all, jobs: self.registry.jobs };
         if self.dry_run {
             let plan = dry_run(&transport, content, &target, &options).await?;
@@ -159,7 +159,7 @@ impl Push {
         let frozen = record.encoded();
         match self.format {
             Some(format) if format != frozen.format => {
-                let list = record.list().encode(format)?;
+                let list = record.list()?.encode(format)?;
                 let (from, to) = (&frozen.media_type, &list.media_type);
                 context.ui.note(format_args!("converted from {from} to {to}, so the digest is another one"));
                 Ok(list)

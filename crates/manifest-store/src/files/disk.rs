@@ -7,6 +7,8 @@ use std::path::Path;
 use tempfile::{NamedTempFile, PersistError};
 
 use super::{Files, Kind, ReadFailure, Staged};
+use crate::StoreError;
+use crate::lock::{Attempt, try_lock};
 
 #[derive(Debug)]
 pub(crate) struct Disk;
@@ -67,6 +69,10 @@ impl Files for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError> {
+        try_lock(path, note)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use manifest_core::{Digest, Encoded, List};
+use manifest_core::{Digest, Encoded};
 
-use super::{DocumentKey, Header, Record};
+use super::{Content, Header, Record};
 use crate::{RecordId, StoreError};
 
 /// The newest version of the format that is known here.
@@ -31,10 +31,8 @@ impl Record {
         let mut header =
             serde_json::to_vec(&self.header).map_err(|error| StoreError::damaged("", error.to_string()))?;
         header.push(b'\n');
-        let mut hasher = manifest_core::Algorithm::Sha256.hasher();
-        hasher.update(&header);
-        hasher.update(&self.document.bytes);
-        let mut head = format!("{MAGIC}{VERSION} {}\n", hasher.finish()).into_bytes();
+        // The header holds the digest of the document, so that this vouches for the whole file.
+        let mut head = format!("{MAGIC}{VERSION} {}\n", Digest::sha256(&header)).into_bytes();
         head.append(&mut header);
         let size = head.len().saturating_add(self.document.bytes.len());
         if size > MAX_SIZE { Err(StoreError::TooLarge(size)) } else { Ok(head) }
@@ -47,32 +45,39 @@ impl Record {
     pub(crate) fn from_file(path: &Path, id: RecordId, bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = |what: String| StoreError::damaged(path, what);
         let (checksum, body) = first_line(path, bytes)?;
-        if !checksum.verifies(body) {
-            return Err(damaged("its checksum does not fit its content".to_owned()));
-        }
         let (header, document) =
             split_line(body, body.len()).ok_or_else(|| damaged("its header does not end".to_owned()))?;
-        // The checksum says that this is what was written, and then it was checked.
-        let decode = || List::decode_again(document);
-        let (read, (header, digest)) = both(document.len(), decode, || {
-            (serde_json::from_slice::<Header>(header), Digest::sha256(document))
-        });
-        let header =
-            header.map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
+        let line = body.get(..=header.len()).unwrap_or(body);
+        if !checksum.verifies(line) {
+            return Err(damaged("its checksum does not fit its header".to_owned()));
+        }
+        let header: Header = serde_json::from_slice(header)
+            .map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
         if header.id != id {
             return Err(damaged(format!("it holds the record {}", header.id.short())));
         }
-        let (list, format) = read.map_err(|error| damaged(format!("its document is not a list: {error}")))?;
-        let document = Encoded::kept(document.to_vec(), digest, format);
-        if DocumentKey::of(&document) != header.document {
+        // The digest says that these bytes are what was written, and then they were checked.
+        let decode = || Content::decode_again(document, &header.document.media_type);
+        let (read, digest) = both(document.len(), decode, || Digest::sha256(document));
+        if (digest, document.len()) != (header.document.digest, header.document.size) {
             return Err(damaged("its document is not the one that its header names".to_owned()));
         }
-        Ok(Self { header, list, document })
+        let (content, format) =
+            read.map_err(|error| damaged(format!("its document cannot be read: {error}")))?;
+        let bytes = document.to_vec();
+        let document = match &content {
+            Content::List(_) => Encoded::kept(bytes, digest, format),
+            Content::Image(image) => Encoded::kept_image(bytes, digest, image.media_type.clone()),
+        };
+        if document.media_type != header.document.media_type {
+            return Err(damaged("its document is not of the type that its header names".to_owned()));
+        }
+        Ok(Self { header, content, document })
     }
 }
 
 /// Does two pieces of work; on two threads when what they work on has so many bytes that it is worth it.
-pub(super) fn both<A: Send, B>(size: usize, one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+fn both<A: Send, B>(size: usize, one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
     if size < WORTH_A_THREAD {
         return (one(), other());
     }

@@ -8,35 +8,82 @@ use tokio::time::Instant;
 
 use super::StoreOptions;
 use crate::StoreError;
-use crate::local::{Local, LockKey};
+use crate::backend::{Backend, LockKey, Stop};
+use crate::catalog::Catalog;
 use crate::lock::{Attempt, Guard, Holder};
 
 /// The longest and shortest pause between two tries to get a lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
+
+/// The first and the longest pause before a change starts again; the real one is a random part of it.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(1000));
+
+/// How often a change starts again even where nothing may be waited for.
+const FREE_TRIES: u32 = 3;
 
 /// Locks that are wanted or held.
 ///
 /// They are taken in one order by everybody, so that no two wait for each other.
 #[derive(Debug)]
 pub(super) struct Locks {
-    local: Arc<Local>,
+    backend: Arc<dyn Backend>,
     options: Arc<StoreOptions>,
     wanted: Vec<LockKey>,
     held: Vec<Guard>,
     /// What messages say is locked.
     subject: String,
+    /// When the waiting began.
+    since: Instant,
+}
+
+/// One change that may have to start again, because others change the same things.
+#[derive(Debug)]
+pub(super) struct Turn {
+    options: Arc<StoreOptions>,
+    subject: String,
+    since: Instant,
+    tries: u32,
+}
+
+impl Turn {
+    pub(super) fn new(options: Arc<StoreOptions>, subject: String) -> Self {
+        Self { options, subject, since: Instant::now(), tries: 0 }
+    }
+
+    /// Whether nothing had to start again so far.
+    pub(super) const fn is_first(&self) -> bool {
+        self.tries == 0
+    }
+
+    /// What was done; `None` after a pause when it must start again.
+    pub(super) async fn settle<T>(&mut self, done: Result<T, Stop>) -> Result<Option<T>, StoreError> {
+        match done {
+            Ok(value) => return Ok(Some(value)),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Again) => {}
+        }
+        let waited = self.since.elapsed();
+        let left = self.options.lock_timeout.saturating_sub(waited);
+        if left.is_zero() && self.tries >= FREE_TRIES {
+            return Err(StoreError::Busy(std::mem::take(&mut self.subject), Holder::default(), waited));
+        }
+        let longest = AGAIN.0.saturating_mul(1 << self.tries.min(16)).min(AGAIN.1);
+        self.tries += 1;
+        tokio::time::sleep(part_of(longest).min(left)).await;
+        Ok(None)
+    }
 }
 
 impl Locks {
     pub(super) fn new(
-        local: Arc<Local>,
-        options: Arc<StoreOptions>,
+        backend: Arc<dyn Backend>,
         keys: impl IntoIterator<Item = LockKey>,
-        subject: String,
+        turn: &Turn,
     ) -> Self {
         // Taken from the end.
         let wanted = keys.into_iter().collect::<BTreeSet<_>>().into_iter().rev().collect();
-        Self { local, options, wanted, held: Vec::new(), subject }
+        let (options, subject) = (turn.options.clone(), turn.subject.clone());
+        Self { backend, options, wanted, held: Vec::new(), subject, since: turn.since }
     }
 
     /// Gets the locks that are not held yet and does `work` at once; the locks come back with what it gave.
@@ -44,16 +91,15 @@ impl Locks {
     /// Should the caller go away meanwhile, the locks are held until the work is done.
     pub(super) async fn run<T: Send + 'static>(
         mut self,
-        work: impl FnOnce(&Local) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<(Self, T), StoreError> {
-        let start = Instant::now();
+        work: impl FnOnce(Catalog<'_>) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<(Self, T), Stop> {
         let mut work = Some(work);
         loop {
             let (locks, unused, outcome) = blocking(move || {
                 let mut locks = self;
                 let busy = locks.take()?;
                 let done = match (busy, work.take()) {
-                    (None, Some(work)) => Outcome::Done(work(&locks.local)?),
+                    (None, Some(work)) => Outcome::Done(work(Catalog(&*locks.backend))),
                     (busy, unused) => {
                         work = unused;
                         Outcome::Busy(busy.unwrap_or_default())
@@ -64,13 +110,13 @@ impl Locks {
             .await?;
             (self, work) = (locks, unused);
             let holder = match outcome {
-                Outcome::Done(value) => return Ok((self, value)),
+                Outcome::Done(done) => return done.map(|value| (self, value)),
                 Outcome::Busy(holder) => holder,
             };
-            let waited = start.elapsed();
+            let waited = self.since.elapsed();
             let left = self.options.lock_timeout.saturating_sub(waited);
             if left.is_zero() {
-                return Err(StoreError::Busy(self.subject, holder, waited));
+                return Err(StoreError::Busy(self.subject, holder, waited).into());
             }
             tokio::time::sleep(pause().min(left)).await;
         }
@@ -83,7 +129,7 @@ impl Locks {
         }
         let note = Holder::note(&self.options.command, self.options.clock.now());
         while let Some(key) = self.wanted.last() {
-            match self.local.try_lock(key, &note)? {
+            match self.backend.lock(key, &note)? {
                 Attempt::Held(guard) => self.held.push(guard),
                 Attempt::Busy(holder) => return Ok(Some(holder)),
             }
@@ -95,16 +141,20 @@ impl Locks {
 
 /// What became of one try.
 enum Outcome<T> {
-    Done(T),
+    Done(Result<T, Stop>),
     Busy(Holder),
 }
 
 /// A pause of random length, so that those who wait do not all come back at once.
 fn pause() -> Duration {
     let (shortest, longest) = PAUSES;
-    // Without randomness the pauses are equal, and the wait still ends.
-    let random = getrandom::u32().unwrap_or_default() % 1000;
-    shortest + longest.saturating_sub(shortest) * random / 1000
+    shortest + part_of(longest.saturating_sub(shortest))
+}
+
+/// A random part of a time.
+fn part_of(time: Duration) -> Duration {
+    // Without randomness the parts are equal, and every wait still ends.
+    time * (getrandom::u32().unwrap_or_default() % 1000) / 1000
 }
 
 /// Does work that may block, on a thread that may.

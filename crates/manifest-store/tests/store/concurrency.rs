@@ -87,9 +87,9 @@ fn readers_never_wait_and_never_fail_because_of_writers() {
                 let (mut seen, mut rounds) = (0, 0);
                 while !done.load(Ordering::SeqCst) || rounds == 0 {
                     let record = block_on(store.load(&which(of))).unwrap();
-                    assert!(record.list().entries().len() >= seen, "{of} went back");
+                    assert!(record.entries().len() >= seen, "{of} went back");
                     assert!(record.names().contains(&name(of)));
-                    seen = record.list().entries().len();
+                    seen = record.entries().len();
                     assert!(block_on(store.records()).unwrap().iter().all(Result::is_ok));
                     rounds += 1;
                 }
@@ -145,12 +145,12 @@ fn the_wait_for_a_lock_ends_and_names_the_holder() {
         let failed = store.tag(&which("app"), &name("b")).await.unwrap_err();
         assert!(matches!(failed, StoreError::Busy(..)), "{failed:?}");
 
-        assert!(store.load(&which("app")).await.unwrap().list().entries().is_empty());
+        assert!(store.load(&which("app")).await.unwrap().entries().is_empty());
         store.create(&name("other"), draft([]), IfTaken::Refuse).await.unwrap();
         store.update(&which("other"), add(1)).await.unwrap();
     });
     let record = block_on(home.store().load(&which("app"))).unwrap();
-    assert_eq!(record.list().entries(), [entry(1)]);
+    assert_eq!(record.entries(), [entry(1)]);
     assert_eq!(record.names(), [name("app")]);
 }
 
@@ -164,7 +164,7 @@ fn who_waits_gets_the_lock_when_it_is_free() {
             tokio::time::sleep(Duration::from_secs(10)).await;
             drop(let_go);
         });
-        assert_eq!(updated.unwrap().record.list().entries(), [entry(1), entry(2)]);
+        assert_eq!(updated.unwrap().record.entries(), [entry(1), entry(2)]);
         assert!(start.elapsed() >= Duration::from_secs(10));
     });
 }

@@ -22,16 +22,24 @@ fn resealed(from: &'static str, to: &'static str) -> Damage {
     })
 }
 
+/// The same bytes with one bit of this word turned.
+fn flipped(bytes: &[u8], word: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(word.len()).position(|window| window == word).unwrap();
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= 1;
+    bytes
+}
+
 /// DUR-14.
 #[tokio::test]
 async fn a_damaged_record_is_told_and_left_alone() {
     let table: Vec<(&str, Damage, &str)> = vec![
         ("empty", becomes(|_| Vec::new()), "empty"),
-        ("one byte short", becomes(|bytes| bytes[..bytes.len() - 1].to_vec()), "checksum"),
+        ("one byte short", becomes(|bytes| bytes[..bytes.len() - 1].to_vec()), "not the one"),
         ("zeroes", becomes(|bytes| vec![0; bytes.len()]), "zero bytes"),
-        ("zeroes at the end", becomes(|bytes| [&bytes[..bytes.len() - 9], &[0; 9]].concat()), "checksum"),
-        ("twice", becomes(|bytes| [bytes, bytes].concat()), "checksum"),
-        ("first line only", becomes(|bytes| bytes[..90].to_vec()), "checksum"),
+        ("zeroes at the end", becomes(|bytes| [&bytes[..bytes.len() - 9], &[0; 9]].concat()), "not the one"),
+        ("twice", becomes(|bytes| [bytes, bytes].concat()), "not the one"),
+        ("first line only", becomes(|bytes| bytes[..90].to_vec()), "header does not end"),
         ("no line", becomes(|_| b"manifest-record 1 sha256:".to_vec()), "begin like a record"),
         ("other text", becomes(|_| b"{\"names\":[]}\n".to_vec()), "begin like a record"),
         ("not utf-8", becomes(|_| b"\xff\xfe\n\xff".to_vec()), "begin like a record"),
@@ -41,7 +49,8 @@ async fn a_damaged_record_is_told_and_left_alone() {
         ("no header", Box::new(|path, _| reseal(path, |_| String::new())), "header does not end"),
         ("wrong shape", Box::new(|path, _| reseal(path, |_| "{\"names\":7}\n".to_owned())), "header is not"),
         ("another size", resealed("\"size\":3", "\"size\":4"), "not the one"),
-        ("no list", resealed("{\"schemaVersion\":2", "{\"schemaVersion\":3"), "not a list"),
+        ("no list", resealed("{\"schemaVersion\":2", "{\"schemaVersion\":3"), "not the one"),
+        ("another header", becomes(|bytes| flipped(bytes, b"created")), "checksum"),
         ("another entry", resealed("\"size\":401", "\"size\":402"), "not the one"),
         (
             "huge",
@@ -202,7 +211,7 @@ async fn members_of_a_later_minor_are_kept_when_a_record_is_rewritten() {
     let made = store.create(&name("app"), first, IfTaken::Refuse).await.unwrap();
     let path = home.record_file(&made);
     reseal(&path, |body| {
-        body.replacen("{\"id\":", "{\"holds\":[{\"by\":\"ci\",\"n\":18446744073709551615}],\"id\":", 1)
+        body.replacen("{\"id\":", "{\"future\":[{\"by\":\"ci\",\"n\":18446744073709551615}],\"id\":", 1)
             .replacen("{\"folded\":", "{\"mark\":null,\"folded\":", 1)
             .replacen("{\"when\":", "{\"edit\":\"5f\",\"when\":", 1)
             .replacen("{\"from\":", "{\"mirror\":true,\"from\":", 1)
@@ -210,7 +219,7 @@ async fn members_of_a_later_minor_are_kept_when_a_record_is_rewritten() {
     store.update(&which("app"), add(2)).await.unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     for member in [
-        "\"holds\":[{\"by\":\"ci\",\"n\":18446744073709551615}]",
+        "\"future\":[{\"by\":\"ci\",\"n\":18446744073709551615}]",
         "\"mark\":null",
         "\"edit\":\"5f\"",
         "\"mirror\":true",

@@ -81,11 +81,12 @@ pub(crate) fn source(from: &str, digest: Digest, entries: &[usize]) -> Source {
         digest,
         resolved: "2026-01-02T03:04:05Z".parse().unwrap(),
         entries: entries.iter().map(|n| entry(*n).digest).collect(),
+        record: None,
     }
 }
 
 pub(crate) fn digests(record: &Record) -> Vec<Digest> {
-    record.list().entries().iter().map(|entry| entry.digest).collect()
+    record.entries().iter().map(|entry| entry.digest).collect()
 }
 
 /// An edit that adds an entry.
@@ -98,7 +99,8 @@ pub(crate) fn reseal(file: &Path, change: impl FnOnce(String) -> String) {
     let text = std::fs::read_to_string(file).unwrap();
     let (_, body) = text.split_once('\n').unwrap();
     let body = change(body.to_owned());
-    overwrite(file, format!("manifest-record 1 {}\n{body}", Digest::sha256(body.as_bytes())).as_bytes());
+    let header = body.find('\n').map_or(&*body, |end| &body[..=end]);
+    overwrite(file, format!("manifest-record 1 {}\n{body}", Digest::sha256(header.as_bytes())).as_bytes());
 }
 
 /// Overwrites a file as nobody should.

@@ -40,11 +40,11 @@ async fn a_store_of_version_1_loads() {
     let [empty, app] = &records[..] else { panic!("{records:?}") };
 
     assert_eq!(shown(empty.names()), ["localhost/empty:latest"]);
-    assert_eq!((empty.format(), empty.list().entries().len()), (Some(Format::Docker), 0));
+    assert_eq!((empty.format(), empty.entries().len()), (Some(Format::Docker), 0));
 
     assert_eq!(shown(app.names()), ["localhost/app:latest", "ghcr.io/acme/app:2"]);
     assert_eq!(app.id().short(), "960c3774e8f4");
-    let digests: Vec<_> = app.list().entries().iter().map(|entry| entry.digest).collect();
+    let digests: Vec<_> = app.entries().iter().map(|entry| entry.digest).collect();
     assert_eq!(digests, [entry(2).digest, entry(3).digest]);
     assert_eq!(app.sources().place_of(&entry(2).digest).unwrap().place, "docker://ghcr.io/acme/app");
     assert_eq!(app.sources().place_of(&entry(3).digest).unwrap().digest, entry(3).digest);

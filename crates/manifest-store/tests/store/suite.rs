@@ -23,7 +23,7 @@ pub(crate) async fn what_is_saved_is_loaded(store: &Store) {
     assert!(updated.changed);
     let loaded = store.load(&which("app")).await.unwrap();
     assert_eq!(loaded, updated.record);
-    assert_eq!(loaded.list().entries().len(), 3);
+    assert_eq!(loaded.entries().len(), 3);
     assert_eq!(loaded.encoded().digest, Digest::sha256(&loaded.encoded().bytes));
     assert_eq!(loaded.id(), made.id());
     assert_eq!(loaded.created(), made.created());
@@ -109,7 +109,7 @@ pub(crate) async fn a_name_wins_over_an_id(store: &Store) {
     let short = made.id().short();
     store.create(&name(&short), draft([2]), IfTaken::Refuse).await.unwrap();
     let found = store.load(&which(&short)).await.unwrap();
-    assert_eq!(found.list().entries(), [entry(2)]);
+    assert_eq!(found.entries(), [entry(2)]);
     let updated = store.update(&which(&short), add(3)).await.unwrap();
     assert_eq!(updated.record.id(), found.id());
     store.remove(&which(&short), Force::No).await.unwrap();

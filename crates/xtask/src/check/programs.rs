@@ -1,9 +1,11 @@
 //! The programs that the tests start.
 
+mod emulators;
+
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::command;
 use crate::failure::Failure;
@@ -25,12 +27,26 @@ const PROGRAMS: &[Program] = &[
     Program { name: "openssl", package: "openssl" },
     Program { name: "curl", package: "curl" },
     Program { name: "strace", package: "strace" },
+    Program { name: "faketime", package: "faketime" },
+    Program { name: "mkfs.ext4", package: "e2fsprogs" },
+    Program { name: "mkfs.xfs", package: "xfsprogs" },
+    Program { name: "mkfs.btrfs", package: "btrfs-progs" },
+    Program { name: "node", package: "nodejs" },
+    Program { name: "npm", package: "npm" },
 ];
 
-/// Makes sure that every program is there: installs what is missing when we are root.
+/// Debian's Python comes without the part that makes environments.
+const VENV: Program = Program { name: "python3 -m venv", package: "python3-venv" };
+
+/// Makes sure that every program is there: installs packages when we are root, and emulators for the user.
 pub(super) fn ensure() -> Result<(), Failure> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let missing = missing(&path);
+    ensure_packages()?;
+    emulators::ensure()
+}
+
+fn ensure_packages() -> Result<(), Failure> {
+    let path = with_sbin(&env::var_os("PATH").unwrap_or_default());
+    let missing = missing(&path)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -43,7 +59,7 @@ pub(super) fn ensure() -> Result<(), Failure> {
     let mut install = apt_get(&["install", "--quiet", "--yes", "--no-install-recommends"]);
     install.args(&packages);
     command::run(install)?;
-    let missing = self::missing(&path);
+    let missing = self::missing(&path)?;
     if missing.is_empty() { Ok(()) } else { Err(Failure::Refused(vec![advice(&missing)])) }
 }
 
@@ -63,8 +79,30 @@ fn advice(missing: &[Program]) -> String {
     )
 }
 
-fn missing(path: &OsStr) -> Vec<Program> {
+fn missing(path: &OsStr) -> Result<Vec<Program>, Failure> {
+    let mut missing = missing_files(path);
+    if emulators::need_python()? && !makes_environments() {
+        missing.push(VENV);
+    }
+    Ok(missing)
+}
+
+fn missing_files(path: &OsStr) -> Vec<Program> {
     PROGRAMS.iter().filter(|program| !is_in_path(program.name, path)).copied().collect()
+}
+
+fn makes_environments() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]);
+    python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
+
+/// The programs of the administrator are in directories that not every `PATH` names.
+fn with_sbin(path: &OsStr) -> OsString {
+    let mut all = path.to_owned();
+    all.push(":/usr/sbin:/sbin");
+    all
 }
 
 fn is_in_path(name: &str, path: &OsStr) -> bool {
@@ -82,6 +120,7 @@ fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::path::Path;
 
     use super::*;
 
@@ -93,7 +132,7 @@ mod tests {
             fs::write(&file, "").unwrap();
             fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
         }
-        let missing = missing(dir.path().as_os_str());
+        let missing = missing_files(dir.path().as_os_str());
         let advice = advice(&missing);
         assert!(advice.starts_with("the tests need gpg, htpasswd;"), "{advice}");
         assert!(advice.ends_with("--no-install-recommends gnupg apache2-utils"), "{advice}");
@@ -106,5 +145,12 @@ mod tests {
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert!(!is_in_path("skopeo", dir.path().as_os_str()));
+    }
+
+    #[test]
+    fn the_programs_of_the_administrator_are_found_whatever_the_path() {
+        let path = with_sbin(OsStr::new("/usr/bin"));
+        let dirs: Vec<_> = env::split_paths(&path).collect();
+        assert_eq!(dirs, ["/usr/bin", "/usr/sbin", "/sbin"].map(Path::new));
     }
 }

@@ -8,14 +8,11 @@ const LONGEST: usize = 200;
 /// How much of a longer one is kept, for people.
 const KEPT: usize = 100;
 
-/// The largest file of a name, in bytes.
-pub(super) const NAME_FILE_LIMIT: u64 = 4096;
-
 /// The file name for a list name: no two names share one, not even where case does not count.
 ///
 /// Lower-case letters, digits, `.`, `_` and `-` stand for themselves, every other byte is `%` and two hex
 /// digits. Of a name that becomes too long the beginning is kept, then `%%` and the sha256 of the whole name.
-pub(super) fn name_file(name: &ListName) -> String {
+pub(crate) fn name_file(name: &ListName) -> String {
     let name = name.to_string();
     let mut file = String::with_capacity(name.len() + 8);
     for byte in name.bytes() {

@@ -1,0 +1,95 @@
+//! What a store needs of the place where it lies.
+
+mod escape;
+mod local;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use manifest_core::ListName;
+
+use crate::lock::Attempt;
+use crate::{RecordId, StoreError};
+
+pub(crate) use local::Local;
+
+/// The place where a store lies: a directory whose files are replaced under locks, or a bucket whose objects
+/// are replaced where they still are what was read.
+///
+/// Every call blocks, and is made on a thread that may.
+pub(crate) trait Backend: fmt::Debug + Send + Sync {
+    /// Refuses a store of a newer version, and a place where nothing can be kept safely.
+    fn check(&self) -> Result<(), StoreError>;
+
+    /// Makes what must be there before the first thing is saved.
+    fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Tries once to get a lock. Where there are no locks everybody gets it, and a stale write is refused instead.
+    fn lock(&self, key: &LockKey, note: &str) -> Result<Attempt, StoreError>;
+
+    /// What is kept under a key.
+    fn read(&self, key: &Key) -> Result<Slot, StoreError>;
+
+    /// Keeps this under a key, all or nothing and for good, unless something else is there than what was read.
+    fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop>;
+
+    /// Forgets what is kept under a key, unless that is something else than what was read.
+    fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop>;
+
+    /// The ids of all records, sorted; what has another name is none of ours.
+    fn ids(&self) -> Result<Vec<RecordId>, StoreError>;
+
+    /// Where the thing of a key lies, for messages.
+    fn path(&self, key: &Key) -> PathBuf;
+
+    /// How many reads are worth doing at once.
+    fn width(&self) -> usize;
+}
+
+/// One thing that is kept; each is replaced as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Name(ListName),
+    Record(RecordId),
+}
+
+/// What can be locked; the order is the one in which several are locked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LockKey {
+    Name(ListName),
+    Record(RecordId),
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) bytes: Option<Vec<u8>>,
+    pub(crate) version: Version,
+}
+
+/// What somebody who replaces a thing believes to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Nothing.
+    Absent,
+    /// What was read under the lock that is still held.
+    Locked,
+}
+
+/// Why a change ended before it was made.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Something else is there by now; the change starts again from what is there.
+    Again,
+    /// The change cannot be made.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The largest content of a name, in bytes.
+pub(crate) const NAME_LIMIT: u64 = 4096;

@@ -1,0 +1,267 @@
+//! A store in a local directory: what stands where, and how it is replaced under locks.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use manifest_core::ListName;
+
+use super::escape::name_file;
+use super::{Backend, Key, LockKey, NAME_LIMIT, Slot, Stop, Version};
+use crate::files::{Files, Kind, ReadFailure};
+use crate::lock::Attempt;
+use crate::record::{MAX_SIZE, VERSION};
+use crate::{RecordId, StoreError};
+
+/// The content of the version file.
+const VERSION_FILE: &str = "manifest-store 1\n";
+
+/// A store in a directory. Cheap to make; nothing is read before it is used.
+#[derive(Debug)]
+pub(crate) struct Local {
+    root: PathBuf,
+    files: Box<dyn Files>,
+}
+
+/// Whether the directories of a store are all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Complete,
+    Incomplete,
+}
+
+/// Whether a file may take the name of one that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    Keep,
+    Replace,
+}
+
+impl Backend for Local {
+    fn check(&self) -> Result<(), StoreError> {
+        self.layout().map(drop)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        if self.layout()? == Layout::Complete {
+            return Ok(());
+        }
+        self.make_dirs(&self.root)?;
+        for dir in [self.records(), self.names(), self.locks()] {
+            match self.files.make_dir(&dir) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::Io("create", dir, error)),
+            }
+        }
+        self.sync_dir(&self.root)?;
+        // It comes last and vouches for the rest.
+        match self.put(&self.root, "version", "version", &[VERSION_FILE.as_bytes()], Existing::Keep) {
+            Err(StoreError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.sync_dir(&self.root)
+            }
+            other => other,
+        }
+    }
+
+    fn lock(&self, key: &LockKey, note: &str) -> Result<Attempt, StoreError> {
+        let file = match key {
+            LockKey::Name(name) => format!("name-{}", name_file(name)),
+            LockKey::Record(id) => format!("record-{id}"),
+        };
+        let path = self.locks().join(file);
+        match self.files.lock(&path, note) {
+            Err(StoreError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                // A store that was copied may lack its empty directories.
+                self.prepare()?;
+                self.files.lock(&path, note)
+            }
+            other => other,
+        }
+    }
+
+    fn read(&self, key: &Key) -> Result<Slot, StoreError> {
+        let path = self.path(key);
+        let limit = match key {
+            Key::Name(_) => NAME_LIMIT,
+            Key::Record(_) => MAX_SIZE as u64,
+        };
+        match self.files.read(&path, limit) {
+            Ok(bytes) => Ok(Slot { bytes: Some(bytes), version: Version::Locked }),
+            Err(ReadFailure::Missing) => Ok(Slot { bytes: None, version: Version::Absent }),
+            Err(failure) => Err(unreadable(path, failure)),
+        }
+    }
+
+    fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop> {
+        let (dir, file, label) = self.spot(key);
+        let existing = match over {
+            Version::Absent => Existing::Keep,
+            Version::Locked => Existing::Replace,
+        };
+        Ok(self.put(&dir, &file, &label, parts, existing)?)
+    }
+
+    fn remove(&self, key: &Key, _: &Version) -> Result<(), Stop> {
+        let (dir, file, _) = self.spot(key);
+        Ok(self.remove_file(&dir, &file)?)
+    }
+
+    fn ids(&self) -> Result<Vec<RecordId>, StoreError> {
+        let dir = self.records();
+        match self.files.list(&dir) {
+            Ok(files) => Ok(files.iter().filter_map(|file| file.parse().ok()).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::Io("list", dir, error)),
+        }
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        let (dir, file, _) = self.spot(key);
+        dir.join(file)
+    }
+
+    fn width(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, |threads| threads.get().min(4))
+    }
+}
+
+impl Local {
+    pub(crate) fn new(root: PathBuf, files: Box<dyn Files>) -> Self {
+        Self { root, files }
+    }
+
+    fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// The directory and the file of a key, and the label of what is written beside it.
+    fn spot(&self, key: &Key) -> (PathBuf, String, String) {
+        match key {
+            Key::Record(id) => (self.records(), id.to_string(), id.to_string()),
+            Key::Name(name) => (self.names(), name_file(name), label(name)),
+        }
+    }
+
+    /// Refuses a store of a newer version, and one whose directories are links to somewhere else.
+    fn layout(&self) -> Result<Layout, StoreError> {
+        let path = self.root.join("version");
+        let mut layout = match self.files.read(&path, 200) {
+            Ok(bytes) => read_version(&path, &bytes).map(|()| Layout::Complete)?,
+            Err(ReadFailure::Missing) => Layout::Incomplete,
+            Err(failure) => return Err(unreadable(path, failure)),
+        };
+        for dir in [self.records(), self.names(), self.locks()] {
+            match self.files.kind(&dir) {
+                Ok(Kind::Directory) => {}
+                Ok(Kind::Missing) => layout = Layout::Incomplete,
+                Ok(Kind::Other) => return Err(StoreError::damaged(dir, "it is not a directory")),
+                Err(error) => return Err(StoreError::Io("read", dir, error)),
+            }
+        }
+        Ok(layout)
+    }
+
+    /// Creates a directory and those above it, and makes each outlive a power failure.
+    fn make_dirs(&self, dir: &Path) -> Result<(), StoreError> {
+        let parent = match dir.parent() {
+            Some(parent) if parent == Path::new("") => Path::new("."),
+            Some(parent) => parent,
+            None => return Ok(()),
+        };
+        let refused = |error| StoreError::Io("create", dir.to_owned(), error);
+        match self.files.make_dir(dir) {
+            Ok(()) => self.sync_dir(parent),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.files.sync_dir(parent) {
+                // Who may not read the directory above has not made this one either.
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                    Err(StoreError::NotDurable(parent.to_owned(), error))
+                }
+                _ => Ok(()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound && parent != Path::new(".") => {
+                self.make_dirs(parent)?;
+                match self.files.make_dir(dir) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(error)),
+                    _ => self.sync_dir(parent),
+                }
+            }
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
+        self.files.sync_dir(dir).map_err(|error| StoreError::NotDurable(dir.to_owned(), error))
+    }
+
+    /// Writes a file beside its place, syncs it, gives it its name, and syncs the directory.
+    fn put(
+        &self,
+        dir: &Path,
+        file: &str,
+        label: &str,
+        parts: &[&[u8]],
+        existing: Existing,
+    ) -> Result<(), StoreError> {
+        let target = dir.join(file);
+        let refused = |what| {
+            let target = target.clone();
+            move |error| StoreError::Io(what, target, error)
+        };
+        let staged = self.files.stage(dir, label, parts).map_err(refused("write"))?;
+        staged.sync().map_err(refused("sync"))?;
+        match existing {
+            Existing::Keep => staged.create(&target).map_err(refused("create"))?,
+            Existing::Replace => staged.replace(&target).map_err(refused("replace"))?,
+        }
+        self.sync_dir(dir)
+    }
+
+    /// Removes a file and makes that outlive a power failure; one that is gone already is fine.
+    fn remove_file(&self, dir: &Path, file: &str) -> Result<(), StoreError> {
+        let path = dir.join(file);
+        match self.files.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Io("remove", path, error))
+            }
+            _ => self.sync_dir(dir),
+        }
+    }
+}
+
+/// What a file of a name is called while it is written; a whole name could be too long for that.
+fn label(name: &ListName) -> String {
+    let hex = manifest_core::Digest::sha256(name.to_string().as_bytes()).hex();
+    hex.get(..16).unwrap_or_default().to_owned()
+}
+
+/// Refuses a store of another version.
+fn read_version(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let line = std::str::from_utf8(bytes).unwrap_or_default().lines().next().unwrap_or_default();
+    let version = line.strip_prefix("manifest-store ").and_then(|rest| rest.split(' ').next());
+    match version.map(str::parse) {
+        Some(Ok(VERSION)) => Ok(()),
+        Some(Ok(found)) if found > VERSION => {
+            Err(StoreError::NewerVersion { path: path.to_owned(), found, known: VERSION })
+        }
+        _ => Err(StoreError::damaged(path, "it does not hold the version of a store")),
+    }
+}
+
+fn unreadable(path: PathBuf, failure: ReadFailure) -> StoreError {
+    match failure {
+        ReadFailure::Missing => StoreError::Io("read", path, io::ErrorKind::NotFound.into()),
+        ReadFailure::NotAFile => StoreError::damaged(path, "it is not a regular file"),
+        ReadFailure::TooLarge(size) => {
+            StoreError::damaged(path, format!("it has {size} bytes, which is too much"))
+        }
+        ReadFailure::Io(error) => StoreError::Io("read", path, error),
+    }
+}

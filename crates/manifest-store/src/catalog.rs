@@ -1,0 +1,160 @@
+//! Names, ids and records: what leads to what. Everything here blocks.
+//!
+//! A record has a name when it lists it *and* the name leads back to it. One without the other is what a change
+//! that was cut off leaves behind, and harms nobody.
+
+mod change;
+
+use manifest_core::ListName;
+
+use crate::backend::{Backend, Key, Stop, Version};
+use crate::record::Record;
+use crate::{RecordId, Selector, StoreError};
+
+pub(crate) use change::{Creation, Removal, Renaming};
+
+/// How often a name is followed again when its record went away meanwhile.
+const FOLLOWS: usize = 16;
+
+/// The records of a store, as its backend keeps them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Catalog<'a>(pub(crate) &'a dyn Backend);
+
+/// A record, and what its next version is written over.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) record: Record,
+    pub(crate) version: Version,
+}
+
+impl Catalog<'_> {
+    /// The id that stands under a name, whether or not that record has the name.
+    fn binding(&self, name: &ListName) -> Result<(Option<RecordId>, Version), StoreError> {
+        let key = Key::Name(name.clone());
+        let slot = self.0.read(&key)?;
+        let Some(bytes) = slot.bytes else { return Ok((None, slot.version)) };
+        let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+        let (id, of) = text.and_then(|text| text.split_once(' ')).unwrap_or_default();
+        match id.parse() {
+            Ok(id) if of == name.to_string() => Ok((Some(id), slot.version)),
+            Ok(_) => Err(StoreError::damaged(self.0.path(&key), format!("it is not the file of {name}"))),
+            Err(_) => Err(StoreError::damaged(self.0.path(&key), "it does not hold the id of a record")),
+        }
+    }
+
+    /// The record with this id, with those names that are really its own.
+    pub(crate) fn read(&self, id: RecordId) -> Result<Option<Found>, StoreError> {
+        let key = Key::Record(id);
+        let slot = self.0.read(&key)?;
+        let Some(bytes) = slot.bytes else { return Ok(None) };
+        let mut record = Record::from_file(&self.0.path(&key), id, &bytes)?;
+        // A name whose file cannot be read is not given up because of that.
+        record.retain_names(|name| self.binding(name).map_or(true, |(bound, _)| bound == Some(id)));
+        Ok(Some(Found { record, version: slot.version }))
+    }
+
+    /// The record that has a name.
+    fn bound(&self, name: &ListName) -> Result<Option<Found>, StoreError> {
+        let mut last = None;
+        for _ in 0..FOLLOWS {
+            let (id, _) = self.binding(name)?;
+            if id.is_none() || id == last {
+                // Twice the same record that has not the name: what remains of a change that was cut off.
+                return Ok(None);
+            }
+            if let Some(found) = id.map_or(Ok(None), |id| self.read(id))?
+                && found.record.names().contains(name)
+            {
+                return Ok(Some(found));
+            }
+            last = id;
+        }
+        Ok(None)
+    }
+
+    /// The id of the record that has a name.
+    pub(crate) fn holder_of(&self, name: &ListName) -> Result<Option<RecordId>, StoreError> {
+        self.0.check()?;
+        Ok(self.bound(name)?.map(|found| found.record.id()))
+    }
+
+    /// The record that is meant.
+    pub(crate) fn load(&self, which: &Selector) -> Result<Record, StoreError> {
+        self.0.check()?;
+        if let Some(name) = which.name()
+            && let Some(found) = self.bound(name)?
+        {
+            return Ok(found.record);
+        }
+        let not_found = || StoreError::NotFound(which.to_string());
+        let prefix = which.id_prefix().ok_or_else(not_found)?;
+        let found = self.read(self.complete(prefix)?.ok_or_else(not_found)?)?;
+        found.map(|found| found.record).ok_or_else(not_found)
+    }
+
+    /// The id that probably is meant, found with the least work.
+    pub(crate) fn guess(&self, which: &Selector) -> Result<RecordId, StoreError> {
+        self.0.check()?;
+        match which.name().map(|name| self.binding(name)).transpose()? {
+            Some((Some(id), _)) => Ok(id),
+            _ => self.load(which).map(|record| record.id()),
+        }
+    }
+
+    /// The record with this id; [`Stop::Again`] when it is not the one that is meant any more.
+    pub(crate) fn load_as(&self, id: RecordId, which: &Selector) -> Result<Found, Stop> {
+        let is_named = |record: &Record| which.name().is_some_and(|name| record.names().contains(name));
+        let has_id = || which.id_prefix().is_some_and(|prefix| id.to_string().starts_with(prefix));
+        self.read(id)?.filter(|found| is_named(&found.record) || has_id()).ok_or(Stop::Again)
+    }
+
+    /// The one id that begins with these digits.
+    fn complete(&self, prefix: &str) -> Result<Option<RecordId>, StoreError> {
+        if let Ok(id) = prefix.parse() {
+            return Ok(Some(id));
+        }
+        let ids: Vec<RecordId> =
+            self.0.ids()?.into_iter().filter(|id| id.to_string().starts_with(prefix)).collect();
+        match ids.as_slice() {
+            [] => Ok(None),
+            [id] => Ok(Some(*id)),
+            _ => Err(StoreError::AmbiguousId { prefix: prefix.to_owned(), matches: ids.len() }),
+        }
+    }
+
+    /// All records, the one that was changed last first; those that cannot be read stand at the end.
+    pub(crate) fn load_all(&self) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+        self.0.check()?;
+        let ids = self.0.ids()?;
+        let each = ids.len().div_ceil(self.0.width()).max(1);
+        let read = |ids: &[RecordId]| -> Vec<_> {
+            let found = ids.iter().filter_map(|id| self.read(*id).transpose());
+            found.map(|found| found.map(|found| found.record)).collect()
+        };
+        let mut all: Vec<_> = std::thread::scope(|threads| {
+            let started: Vec<_> = ids
+                .chunks(each)
+                .map(|ids| (ids, std::thread::Builder::new().spawn_scoped(threads, move || read(ids))))
+                .collect();
+            let join =
+                |(ids, started): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match started {
+                    Ok(started) => started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // The system has no thread left to give.
+                    Err(_) => read(ids),
+                };
+            started.into_iter().flat_map(join).collect()
+        });
+        all.sort_by(|a, b| match (a, b) {
+            (Ok(a), Ok(b)) => {
+                b.updated().cmp(&a.updated()).then_with(|| a.names().cmp(b.names())).then(a.id().cmp(&b.id()))
+            }
+            (a, b) => a.is_err().cmp(&b.is_err()),
+        });
+        Ok(all)
+    }
+
+    /// Writes a record over the version of it that was read; what it is written as begins with `head`.
+    pub(crate) fn write(&self, head: &[u8], record: &Record, over: &Version) -> Result<(), Stop> {
+        self.0.write(&Key::Record(record.id()), &[head, &record.encoded().bytes], over)
+    }
+}

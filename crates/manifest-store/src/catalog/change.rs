@@ -1,0 +1,194 @@
+//! Changes of several things at once. Each is called with the locks that it names held.
+
+use jiff::Timestamp;
+use manifest_core::ListName;
+
+use super::{Catalog, Found};
+use crate::backend::{Key, Stop, Version};
+use crate::record::{Record, Stamp};
+use crate::{Force, HeldBy, RecordId, Selector, StoreError};
+
+/// A new record under a name. Needs the locks of the name, of the new record, and of the old one.
+#[derive(Clone, Debug)]
+pub(crate) struct Creation {
+    pub(crate) record: Record,
+    pub(crate) name: ListName,
+    /// The record that the name is taken from.
+    pub(crate) old: Option<RecordId>,
+}
+
+/// Names that a record gets and loses. Needs the locks of the record and of the names.
+#[derive(Clone, Debug)]
+pub(crate) struct Renaming {
+    pub(crate) id: RecordId,
+    pub(crate) gets: Option<ListName>,
+    pub(crate) loses: Option<ListName>,
+}
+
+/// The end of a record. Needs the locks of the record and of all its names.
+#[derive(Clone, Debug)]
+pub(crate) struct Removal {
+    pub(crate) id: RecordId,
+    pub(crate) names: Vec<ListName>,
+    pub(crate) force: Force,
+    pub(crate) now: Timestamp,
+}
+
+impl Catalog<'_> {
+    /// Writes the record, then its name, then the record that had the name.
+    pub(crate) fn create(&self, creation: Creation, stamp: &Stamp) -> Result<Record, Stop> {
+        let Creation { record, name, old } = creation;
+        let bound = self.bound(&name)?;
+        if bound.as_ref().map(|bound| bound.record.id()) != old {
+            return Err(Stop::Again);
+        }
+        let mut steps = Steps::default();
+        let used: Vec<RecordId> = record.used().collect();
+        // What a copy was made of may be gone; it holds what it needs itself.
+        steps.done(self.mark_used(&used, record.id(), stamp).map(drop))?;
+        steps.done(self.write(&record.file_head()?, &record, &Version::Absent))?;
+        if let Err(stop) = steps.done(self.give(&name, record.id())) {
+            // Without its name nobody would find the record; one that stays all the same does no harm.
+            drop(self.0.remove(&Key::Record(record.id()), &Version::Locked));
+            return Err(stop);
+        }
+        if let Some(Found { record: mut bound, version }) = bound {
+            bound.rename(Vec::new(), vec![name], stamp);
+            // The name has moved by now; a record that still lists it does not have it.
+            drop(bound.file_head().map(|head| self.write(&head, &bound, &version)));
+        }
+        steps.finish(record)
+    }
+
+    /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
+    fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
+        let (_, version) = self.binding(name)?;
+        self.0.write(&Key::Name(name.clone()), &[format!("{id} {name}\n").as_bytes()], &version)
+    }
+
+    /// Gives a record a name, takes one from it, or both at once. [`Stop::Again`]: it is not the one that is meant
+    /// any more.
+    pub(crate) fn rename(
+        &self,
+        Renaming { id, gets, loses }: &Renaming,
+        which: &Selector,
+        stamp: &Stamp,
+    ) -> Result<Record, Stop> {
+        let Found { mut record, version } = self.load_as(*id, which)?;
+        let mut gets = gets.clone();
+        if let Some(name) = &gets {
+            match self.bound(name)? {
+                Some(bound) if bound.record.id() == *id => gets = None,
+                Some(bound) => {
+                    return Err(StoreError::NameTaken { name: name.clone(), id: bound.record.id() }.into());
+                }
+                None => {}
+            }
+        }
+        let loses = loses.clone().filter(|name| record.names().contains(name));
+        if gets.is_none() && loses.is_none() {
+            return Ok(record);
+        }
+        record.rename(gets.iter().cloned().collect(), loses.iter().cloned().collect(), stamp);
+        let mut steps = Steps::default();
+        steps.done(self.write(&record.file_head()?, &record, &version))?;
+        if let Some(name) = gets {
+            steps.done(self.give(&name, *id))?;
+        }
+        if let Some(name) = loses {
+            // A name whose record does not list it is a leftover, not an error.
+            drop(self.forget(&name, *id));
+        }
+        steps.finish(record)
+    }
+
+    /// Frees a name that still leads to this record.
+    fn forget(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
+        match self.binding(name)? {
+            (Some(bound), version) if bound == id => self.0.remove(&Key::Name(name.clone()), &version),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a record, then its names; tells whose holds it went over. [`Stop::Again`]: it has other names by now.
+    pub(crate) fn delete(&self, removal: &Removal) -> Result<Vec<HeldBy>, Stop> {
+        let Removal { id, names, force, now } = removal;
+        let Found { record, version } = self.read(*id)?.ok_or(Stop::Again)?;
+        if record.names() != names {
+            return Err(Stop::Again);
+        }
+        let holders = self.holders(&record, *now)?;
+        if !holders.is_empty() && *force == Force::No {
+            return Err(StoreError::Held { id: *id, by: holders }.into());
+        }
+        let removed = self.0.remove(&Key::Record(*id), &version);
+        if matches!(removed, Ok(()) | Err(Stop::Failed(StoreError::NotDurable(..)))) {
+            // A name without a record is a leftover, not an error.
+            names.iter().for_each(|name| drop(self.forget(name, *id)));
+        }
+        removed.map(|()| holders)
+    }
+
+    /// Who holds a record now: those whose hold has not expired, and the lists that still have it as an entry.
+    pub(crate) fn holders(&self, record: &Record, now: Timestamp) -> Result<Vec<HeldBy>, StoreError> {
+        let mut holders = Vec::new();
+        for hold in record.holds().iter().filter(|hold| !hold.is_expired(now)) {
+            let holds = match &hold.by {
+                HeldBy::Name(_) => true,
+                HeldBy::List(list) => match self.read(*list) {
+                    Ok(list) => list.is_some_and(|list| list.record.uses(record.id())),
+                    // A list that cannot be read may need it.
+                    Err(StoreError::Damaged { .. }) => true,
+                    Err(error) => return Err(error),
+                },
+            };
+            if holds {
+                holders.push(hold.by.clone());
+            }
+        }
+        holders.sort();
+        Ok(holders)
+    }
+
+    /// Notes in the records `used` that the list `by` is about to have entries of theirs; tells which of them are
+    /// gone. Needs the locks of all.
+    pub(crate) fn mark_used(
+        &self,
+        used: &[RecordId],
+        by: RecordId,
+        stamp: &Stamp,
+    ) -> Result<Vec<RecordId>, Stop> {
+        let (mut steps, mut gone) = (Steps::default(), Vec::new());
+        for id in used {
+            match self.read(*id)? {
+                Some(Found { mut record, version }) => {
+                    if record.hold(HeldBy::List(by), None, stamp) {
+                        steps.done(self.write(&record.file_head()?, &record, &version))?;
+                    }
+                }
+                None => gone.push(*id),
+            }
+        }
+        steps.finish(gone)
+    }
+}
+
+/// The steps of one change: one that is made but may not last does not keep the next from being made.
+#[derive(Debug, Default)]
+struct Steps(Option<StoreError>);
+
+impl Steps {
+    fn done(&mut self, step: Result<(), Stop>) -> Result<(), Stop> {
+        match step {
+            Err(Stop::Failed(error @ StoreError::NotDurable(..))) => {
+                self.0.get_or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn finish<T>(self, value: T) -> Result<T, Stop> {
+        self.0.map_or(Ok(value), |error| Err(error.into()))
+    }
+}

@@ -1,0 +1,59 @@
+//! Proofs: the program as a whole, run against everything that may go wrong around its store.
+//!
+//! A proof starts the real binary, many times, and never looks into its crates. Each takes a size, so that the
+//! ordinary tests run a short form of what `cargo xtask prove` runs at length, and ends with figures or with the
+//! first [`Violation`]:
+//!
+//! - [`edits`]: many processes edit one list, or one list each, while others read;
+//! - [`kill`]: commands are killed at random moments;
+//! - [`syscalls`]: each file-system call of a command fails, or is the last thing that it does;
+//! - [`locks`]: the holder of a lock stands still or dies; a record is held and removed by many at once;
+//! - [`machine`]: the disk is full, read-only or somebody else's.
+
+mod chance;
+mod edits;
+mod facts;
+mod health;
+mod kill;
+mod locks;
+mod machine;
+mod material;
+mod subject;
+mod syscalls;
+mod tree;
+mod writer;
+
+use std::fmt;
+
+pub use edits::{Edits, Spread, edits};
+pub use kill::{Kills, kill};
+pub use locks::{Locks, locks};
+pub use machine::{Machine, machine};
+pub use subject::Subject;
+pub use syscalls::{Faults, Syscalls, syscalls};
+
+/// A promise that was broken, with what is needed to see it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(String);
+
+impl Violation {
+    fn new(account: impl Into<String>) -> Self {
+        Self(account.into())
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// What a proof gives: lines of figures.
+pub type Proved = Result<String, Violation>;
+
+/// Fails with an account unless a promise was kept.
+fn ensure(kept: bool, account: impl FnOnce() -> String) -> Result<(), Violation> {
+    if kept { Ok(()) } else { Err(Violation::new(account())) }
+}

@@ -1,0 +1,273 @@
+//! Every file-system call of a command fails in turn, or is the last thing that the process does.
+
+mod case;
+mod fault;
+mod judge;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use self::case::{Bench, Case, State, cases};
+use self::fault::{ALWAYS, Fault, besides, traced};
+use self::judge::{Outcome, Tally, judge};
+use self::trace::{Call, calls};
+use super::{Proved, Subject, Violation, ensure};
+use crate::{Ran, program};
+
+/// How often one call may be made to fail in a sweep before something must be wrong with the sweep.
+const SWEEP: usize = 500;
+
+/// Which commands, and which faults.
+#[derive(Clone, Debug)]
+pub struct Syscalls {
+    /// The commands by name, as in `add`; all when there is none.
+    pub commands: Vec<String>,
+    /// How much goes wrong.
+    pub faults: Faults,
+    /// How many runs there are at once.
+    pub jobs: usize,
+}
+
+/// How much goes wrong with each call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// An error of the device, and a kill.
+    Few,
+    /// Every error that the call may have, and a kill.
+    All,
+}
+
+impl Faults {
+    fn of(self, call: &str) -> Vec<Fault> {
+        let errors = match self {
+            Self::Few => vec!["EIO"],
+            Self::All => ALWAYS.iter().chain(besides(call)).copied().collect(),
+        };
+        errors.into_iter().map(Fault::Error).chain([Fault::Kill]).collect()
+    }
+}
+
+/// Which calls are meant: all of this name of a thread, or those that concern one path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    call: String,
+    path: Option<String>,
+    /// The calls that are made to fail, from the first to the last, and on as long as there are more.
+    from: usize,
+    to: usize,
+}
+
+/// A command, what it does in peace, and which of its calls fail.
+struct Plan {
+    case: Case,
+    before: State,
+    after: State,
+    targets: Vec<Target>,
+    /// What it does to which kind of path.
+    surface: BTreeSet<(String, String)>,
+}
+
+/// Proves that whatever call fails, or is the last one, the store is what it was or what it was to become; that
+/// the exit code tells which; and that the next command works (DUR-1, DUR-5, DUR-6).
+///
+/// # Errors
+/// The first broken promise.
+///
+/// # Panics
+/// Where strace is not installed.
+pub fn syscalls(subject: &Subject, size: &Syscalls) -> Proved {
+    let (begun, bench) = (Instant::now(), Bench::new(subject)?);
+    let (mut table, mut lines) = (BTreeMap::new(), Vec::new());
+    for case in cases(subject, &size.commands) {
+        let plan = plan(&bench.numbered(0), case)?;
+        let work = Mutex::new(plan.targets.clone());
+        let done = std::thread::scope(|scope| {
+            let worker = |number| {
+                let (bench, plan, work) = (bench.numbered(number), &plan, &work);
+                move || sweep_all(&bench, plan, work, size.faults)
+            };
+            let workers: Vec<_> = (0..size.jobs.max(1)).map(|number| scope.spawn(worker(number))).collect();
+            let joined = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.collect::<Result<Vec<_>, _>>()
+        })?;
+        lines.push(sum_up(&plan, &done, &mut table)?);
+    }
+    let mut text = format!(
+        "| call | runs | refused, old state | done | done, not certain | killed, old | killed, new |\n{}\n",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    );
+    let mut all = Tally::default();
+    for (call, tally) in &table {
+        text.push_str(&format!("| {call} | {tally} |\n"));
+        all.add(tally);
+    }
+    text.push_str(&format!("| all | {all} |\n\n"));
+    text.push_str(&lines.join("\n"));
+    text.push_str(&format!("\n0 other states, 0 panics; {:.1} s", begun.elapsed().as_secs_f64()));
+    Ok(text)
+}
+
+/// What was hit and what became of it.
+#[derive(Debug, Default)]
+struct Done {
+    tallies: BTreeMap<String, Tally>,
+    hit: BTreeSet<(String, String)>,
+}
+
+fn sum_up(
+    plan: &Plan,
+    done: &[Done],
+    table: &mut BTreeMap<String, Tally>,
+) -> Result<String, Violation> {
+    let mut all = Tally::default();
+    for (call, tally) in done.iter().flat_map(|done| &done.tallies) {
+        table.entry(call.clone()).or_default().add(tally);
+        all.add(tally);
+    }
+    let hit: BTreeSet<_> = done.iter().flat_map(|done| done.hit.iter().cloned()).collect();
+    let missed: Vec<_> = plan.surface.difference(&hit).collect();
+    ensure(missed.is_empty(), || format!("{}: these calls never failed: {missed:?}", plan.case.name))?;
+    let calls = plan.surface.len();
+    Ok(format!("{}: {calls} pairs of call and kind of path, {} runs", plan.case.name, all.runs()))
+}
+
+/// Runs the command in peace, twice, to learn its calls; paths that differ are made up by chance.
+fn plan(bench: &Bench, case: Case) -> Result<Plan, Violation> {
+    let mut runs = Vec::new();
+    let (mut before, mut after) = (State::default(), State::default());
+    for _ in 0..2 {
+        bench.lay(case.found);
+        if case.found == case::Found::Store {
+            before = bench.state()?;
+        }
+        let (ran, log) = strace(bench, &["-e", &format!("trace={}", traced())], &case.words);
+        ensure(ran.code == Some(0), || format!("{} fails in peace\n{ran:?}", case.name))?;
+        after = bench.state()?;
+        runs.push(calls(&log, &bench.root.to_string_lossy()));
+    }
+    let sets: Vec<BTreeSet<&String>> =
+        runs.iter().map(|calls| calls.iter().flat_map(|call| &call.paths).collect()).collect();
+    let lasting = |path: &&String| sets.iter().all(|set| set.contains(path));
+    let mut targets: BTreeMap<(String, Option<String>), (usize, usize)> = BTreeMap::new();
+    for calls in &runs {
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for call in calls.iter().filter(|call| !call.paths.is_empty()) {
+            let (key, nth) = match call.paths.iter().find(lasting) {
+                Some(path) => {
+                    let count = counts.entry((call.name.clone(), path.clone())).or_default();
+                    *count += 1;
+                    ((call.name.clone(), Some(path.clone())), *count)
+                }
+                None => ((call.name.clone(), None), call.nth),
+            };
+            let range = targets.entry(key).or_insert((nth, nth));
+            *range = (range.0.min(nth), range.1.max(nth));
+        }
+    }
+    let target = |((call, path), (from, to)): ((String, Option<String>), (usize, usize))| {
+        let from = if path.is_some() { 1 } else { from };
+        Target { call, path, from, to }
+    };
+    let surface = runs.concat().iter().flat_map(touched).collect();
+    Ok(Plan { case, before, after, targets: targets.into_iter().map(target).collect(), surface })
+}
+
+/// A call and the kinds of its paths.
+fn touched(call: &Call) -> Vec<(String, String)> {
+    let kind = |path: &String| {
+        let (dir, file) = path.rsplit_once('/').unwrap_or((".", path));
+        let file = match file {
+            file if file.starts_with(".tmp-") => "a temporary file",
+            _ if dir == "." || dir == "store" => file,
+            _ => "a file",
+        };
+        (call.name.clone(), format!("{dir}: {file}"))
+    };
+    call.paths.iter().map(kind).collect()
+}
+
+/// Takes one target after the other until there is none.
+fn sweep_all(
+    bench: &Bench,
+    plan: &Plan,
+    work: &Mutex<Vec<Target>>,
+    faults: Faults,
+) -> Result<Done, Violation> {
+    let mut done = Done::default();
+    loop {
+        let target = work.lock().expect("no worker panics while it holds this").pop();
+        let Some(target) = target else { return Ok(done) };
+        for fault in faults.of(&target.call) {
+            sweep(bench, plan, &target, fault, &mut done)?;
+        }
+    }
+}
+
+/// Lets the first call fail, then the second, until there is none to fail.
+fn sweep(
+    bench: &Bench,
+    plan: &Plan,
+    target: &Target,
+    fault: Fault,
+    done: &mut Done,
+) -> Result<(), Violation> {
+    for nth in target.from..target.from + SWEEP {
+        bench.lay(plan.case.found);
+        let inject = format!("inject={}:{}:when={nth}", target.call, fault.expression());
+        let trace = format!("trace={}", target.call);
+        let mut options = vec!["-e", &trace, "-e", &inject];
+        let path = target.path.as_ref().map(|path| bench.root.join(path).to_string_lossy().into_owned());
+        if let Some(path) = &path {
+            options.extend(["-P", path.trim_end_matches("/.")]);
+        }
+        let (ran, log) = strace(bench, &options, &plan.case.words);
+        let seen = calls(&log, &bench.root.to_string_lossy());
+        let fired = match fault {
+            Fault::Error(_) => seen.iter().any(|call| call.injected),
+            Fault::Kill => ran.code.is_none(),
+        };
+        if !fired {
+            // By name there may be more to come: the threads of the next run may share the work in another way.
+            if target.path.is_some() || nth > target.to {
+                return Ok(());
+            }
+            continue;
+        }
+        let hit: Vec<&Call> = match fault {
+            Fault::Error(_) => seen.iter().filter(|call| call.injected).collect(),
+            Fault::Kill => seen.iter().filter(|call| call.nth == nth).collect(),
+        };
+        let told = |violation: Violation| {
+            Violation::new(format!(
+                "strace -f {} manifest {}\n{violation}\n{ran:?}\n{log}",
+                options.join(" "),
+                plan.case.words.join(" ")
+            ))
+        };
+        let outcome =
+            judge(bench, &plan.case, (&plan.before, &plan.after), fault, &hit, &ran).map_err(told)?;
+        if outcome != Outcome::Elsewhere {
+            done.hit.extend(hit.iter().flat_map(|call| touched(call)));
+            done.tallies.entry(target.call.clone()).or_default().count(outcome);
+        }
+        if target.path.is_none() && nth > target.to {
+            return Ok(());
+        }
+    }
+    Err(Violation::new(format!("{target:?} has no end: {SWEEP} calls could be made to fail")))
+}
+
+/// Runs the command under strace; returns what strace logged besides.
+fn strace(bench: &Bench, options: &[&str], words: &[String]) -> (Ran, String) {
+    let (strace, log) = (program("strace"), bench.root.with_extension("log"));
+    let fixed = ["-f", "-qq", "-y", "-s", "0", "-o"].map(OsStr::new);
+    let before = [strace.as_os_str()].into_iter().chain(fixed).chain([log.as_os_str()]);
+    let before = before.chain(options.iter().map(OsStr::new)).chain([bench.subject.program().as_os_str()]);
+    let ran = Ran::of(&mut bench.subject.command_of(before, words));
+    (ran, std::fs::read_to_string(&log).expect("what strace saw"))
+}

@@ -1,0 +1,155 @@
+//! What may come of a fault.
+
+use std::fmt;
+
+use super::case::{Bench, Case, Found, State};
+use super::fault::{Fault, RESTARTED, SYNCS};
+use super::trace::Call;
+use crate::Ran;
+use crate::proof::{Violation, ensure};
+
+/// What came of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The command said no, and nothing has changed.
+    Refused,
+    /// The command went on, and all is done.
+    Done,
+    /// All is done, and the command said that it may not last.
+    Uncertain,
+    /// The command was killed before anybody saw the change.
+    KilledBefore,
+    /// The command was killed when the change was made.
+    KilledAfter,
+    /// Another thing failed too, so that nothing can be said but that the store is in order.
+    Elsewhere,
+}
+
+/// Counts of outcomes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    refused: usize,
+    done: usize,
+    uncertain: usize,
+    killed_before: usize,
+    killed_after: usize,
+}
+
+impl Tally {
+    pub(super) const fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Refused => self.refused += 1,
+            Outcome::Done => self.done += 1,
+            Outcome::Uncertain => self.uncertain += 1,
+            Outcome::KilledBefore => self.killed_before += 1,
+            Outcome::KilledAfter => self.killed_after += 1,
+            Outcome::Elsewhere => {}
+        }
+    }
+
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.refused += other.refused;
+        self.done += other.done;
+        self.uncertain += other.uncertain;
+        self.killed_before += other.killed_before;
+        self.killed_after += other.killed_after;
+    }
+
+    pub(super) const fn runs(&self) -> usize {
+        self.refused + self.done + self.uncertain + self.killed_before + self.killed_after
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { refused, done, uncertain, killed_before, killed_after } = self;
+        write!(f, "{} | {refused} | {done} | {uncertain} | {killed_before} | {killed_after}", self.runs())
+    }
+}
+
+/// Says what came of a fault, or which promise it broke.
+pub(super) fn judge(
+    bench: &Bench,
+    case: &Case,
+    (before, after): (&State, &State),
+    fault: Fault,
+    hit: &[&Call],
+    ran: &Ran,
+) -> Result<Outcome, Violation> {
+    ensure(ran.code != Some(70) && !ran.stderr.contains("panicked"), || "a bug of ours".to_owned())?;
+    let state = bench.state()?;
+    ensure(state == *before || state == *after, || {
+        format!("a third state: {state:#?}\nbefore: {before:#?}\nafter: {after:#?}")
+    })?;
+    let same = before == after;
+    let (old, new) = (state == *before, state == *after);
+    let outcome = match (fault, ran.code) {
+        (Fault::Kill, None) if new && !same => Outcome::KilledAfter,
+        (Fault::Kill, None) => Outcome::KilledBefore,
+        (_, None) => return Err(Violation::new("a signal ended it")),
+        (_, Some(_)) if hit.iter().any(|call| call.paths.is_empty()) => Outcome::Elsewhere,
+        (_, Some(0)) => {
+            ensure(new, || "it said that all is done, but it is not".to_owned())?;
+            Outcome::Done
+        }
+        (_, Some(11)) => {
+            ensure(new, || "it said that the change is made, but it is not".to_owned())?;
+            ensure(ran.stderr.contains("may be lost"), || "it does not say what may be lost".to_owned())?;
+            Outcome::Uncertain
+        }
+        (_, Some(7 | 9 | 12)) => {
+            ensure(old, || "it said no, but the change is made".to_owned())?;
+            Outcome::Refused
+        }
+        (_, Some(code)) => return Err(Violation::new(format!("exit code {code} says something else"))),
+    };
+    if outcome != Outcome::Elsewhere && ran.code.is_some() {
+        words(bench, case, fault, hit, outcome, ran)?;
+        let nameless = bench.nameless()?;
+        ensure(nameless == 0, || format!("{nameless} lists without a name are left"))?;
+    }
+    again(bench, case, old && !same, after)?;
+    Ok(outcome)
+}
+
+/// What a command that was not killed must have said.
+fn words(
+    bench: &Bench,
+    case: &Case,
+    fault: Fault,
+    hit: &[&Call],
+    outcome: Outcome,
+    ran: &Ran,
+) -> Result<(), Violation> {
+    if outcome != Outcome::Done {
+        let path = bench.root.to_string_lossy();
+        ensure(ran.stderr.contains(&*path), || format!("the message names no path below {path}"))?;
+    }
+    let named = |names: &[&str]| hit.iter().any(|call| names.contains(&call.name.as_str()));
+    if fault == Fault::Error("EINTR") {
+        let restarted = named(&RESTARTED);
+        ensure(!restarted || outcome == Outcome::Done, || "an interruption is no failure".to_owned())?;
+    } else if named(&SYNCS) {
+        // The name files of a list that is gone are leftovers; nothing hangs on how long they stay away.
+        let leftover = ["rm", "untag", "rename"].contains(&case.name)
+            && hit.iter().all(|call| call.paths.iter().any(|path| path.starts_with("store/names")));
+        ensure(outcome != Outcome::Done || leftover, || {
+            "a sync failed, and it was acknowledged all the same".to_owned()
+        })?;
+    }
+    Ok(())
+}
+
+/// The next command works: the same when it was not done, else another one.
+fn again(bench: &Bench, case: &Case, same: bool, after: &State) -> Result<(), Violation> {
+    let subject = &bench.subject;
+    let patience = ["--lock-timeout", "5s"];
+    if same {
+        subject.done(patience.iter().copied().chain(case.words.iter().map(String::as_str)))?;
+        let state = bench.state()?;
+        return ensure(state == *after, || format!("done again, it gives {state:#?} and not {after:#?}"));
+    }
+    let list = if case.found == Found::Nothing { "new" } else { "app" };
+    let another = ["annotate", "--index", list, "--annotation", "next=1"];
+    subject.done(patience.into_iter().chain(another)).map(drop)
+}
