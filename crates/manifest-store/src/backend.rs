@@ -2,6 +2,8 @@
 
 mod escape;
 mod local;
+#[cfg(feature = "shared")]
+mod shared;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use crate::lock::Attempt;
 use crate::{RecordId, StoreError};
 
 pub(crate) use local::Local;
+#[cfg(feature = "shared")]
+pub(crate) use shared::Shared;
 
 /// The place where a store lies: a directory whose files are replaced under locks, or a bucket whose objects
 /// are replaced where they still are what was read.
@@ -74,6 +78,9 @@ pub(crate) enum Version {
     Absent,
     /// What was read under the lock that is still held.
     Locked,
+    /// This state of an object.
+    #[cfg(feature = "shared")]
+    Object(shared::ObjectVersion),
 }
 
 /// Why a change ended before it was made.

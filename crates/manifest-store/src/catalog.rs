@@ -5,13 +5,13 @@
 
 mod change;
 
-use manifest_core::ListName;
+use manifest_core::{Digest, ListName};
 
 use crate::backend::{Backend, Key, Stop, Version};
 use crate::record::Record;
 use crate::{RecordId, Selector, StoreError};
 
-pub(crate) use change::{Creation, Removal, Renaming};
+pub(crate) use change::{Creation, Removal, Renaming, Staleness};
 
 /// How often a name is followed again when its record went away meanwhile.
 const FOLLOWS: usize = 16;
@@ -33,12 +33,17 @@ impl Catalog<'_> {
         let key = Key::Name(name.clone());
         let slot = self.0.read(&key)?;
         let Some(bytes) = slot.bytes else { return Ok((None, slot.version)) };
+        let damaged = |what: String| StoreError::damaged(self.0.path(&key), what);
         let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
-        let (id, of) = text.and_then(|text| text.split_once(' ')).unwrap_or_default();
+        let (pair, sum) = text.and_then(|text| text.rsplit_once(' ')).unwrap_or_default();
+        if !sum.parse::<Digest>().is_ok_and(|sum| sum.verifies(pair.as_bytes())) {
+            return Err(damaged("its checksum does not fit its content".to_owned()));
+        }
+        let (id, of) = pair.split_once(' ').unwrap_or_default();
         match id.parse() {
             Ok(id) if of == name.to_string() => Ok((Some(id), slot.version)),
-            Ok(_) => Err(StoreError::damaged(self.0.path(&key), format!("it is not the file of {name}"))),
-            Err(_) => Err(StoreError::damaged(self.0.path(&key), "it does not hold the id of a record")),
+            Ok(_) => Err(damaged(format!("it is not the file of {name}"))),
+            Err(_) => Err(damaged("it does not hold the id of a record".to_owned())),
         }
     }
 

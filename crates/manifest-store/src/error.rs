@@ -42,6 +42,21 @@ pub enum StoreError {
     /// The record is of an image, which is not edited.
     #[error("{0} is an image, not a list")]
     NotAList(String),
+    /// No change of the list is left that could be undone.
+    #[error("there is nothing to undo in {0}")]
+    NothingToUndo(String),
+    /// The history does not reach the change that was asked for.
+    #[error("{list} cannot go back to change {number}; its history knows {oldest} to {newest}")]
+    NoSuchChange {
+        /// The list.
+        list: String,
+        /// The number that was asked for.
+        number: u64,
+        /// The oldest change whose outcome is known.
+        oldest: u64,
+        /// The newest change.
+        newest: u64,
+    },
     /// More than one id begins with these digits.
     #[error("{matches} records have ids that begin with {prefix}")]
     AmbiguousId {
@@ -92,6 +107,34 @@ pub enum StoreError {
     /// The change is made, but may be lost when the power fails now.
     #[error("the change was made, but may be lost on power failure: cannot sync {path}", path = .0.display())]
     NotDurable(PathBuf, #[source] io::Error),
+    /// This is not where a store can be, or the settings of the way there cannot be used. A login in it is left out.
+    #[error("{} cannot be used as a store: {why}", if .url.is_empty() { "this address" } else { .url })]
+    Address {
+        /// The address, or its beginning.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The address is one of object storage, which was left out when this program was built.
+    #[error("{0} is in object storage, and this program was built without it")]
+    NoSharedStores(String),
+    /// The service does not do what edits rest on; nothing was saved.
+    #[error("{store} cannot hold a store, edits would be lost: {promise}")]
+    BrokenPromise {
+        /// Where it is.
+        store: String,
+        /// What it does not do.
+        promise: &'static str,
+    },
+    /// The service of a shared store does not accept the login; the first field completes "not allowed to …".
+    #[error("not allowed to {0} {path}", path = .1.display())]
+    Forbidden(&'static str, PathBuf, #[source] io::Error),
+    /// The service of a shared store cannot be reached, or fails; the first field completes "cannot …".
+    #[error("cannot {0} {path}", path = .1.display())]
+    Unreachable(&'static str, PathBuf, #[source] io::Error),
+    /// The change may have been made or not: it was sent, and no answer came, not even to the question.
+    #[error("the change may have been made or not, no answer came about {path}", path = .0.display())]
+    Uncertain(PathBuf, #[source] io::Error),
     /// The system refused; the first field completes "cannot …", the second is the path.
     #[error("cannot {0} {path}", path = .1.display())]
     Io(&'static str, PathBuf, #[source] io::Error),

@@ -59,6 +59,9 @@ pub struct Change {
     /// What stood beside the document before; none when that did not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<Beside>,
+    /// The number of the earlier change whose outcome this one brought back; none when it is not an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
     #[serde(flatten)]
     extra: BTreeMap<String, Value>,
 }
@@ -103,6 +106,35 @@ impl History {
         self.folded
     }
 
+    /// The changes with their numbers, oldest first. The first change of a record has the number 1.
+    pub fn numbered(&self) -> impl DoubleEndedIterator<Item = (u64, &Change)> + ExactSizeIterator {
+        self.changes.iter().enumerate().map(|(at, change)| (self.number(at), change))
+    }
+
+    /// The numbers of the oldest and the newest change whose outcome is known.
+    ///
+    /// What the oldest change that is kept was made on can be told too, if it was not the first of all.
+    pub(crate) fn reach(&self) -> (u64, u64) {
+        let newest = self.folded.saturating_add(self.changes.len() as u64);
+        (self.folded.max(1).min(newest), newest)
+    }
+
+    pub(crate) fn change(&self, number: u64) -> Option<&Change> {
+        let at = number.checked_sub(self.folded)?.checked_sub(1)?;
+        self.changes.get(usize::try_from(at).ok()?)
+    }
+
+    fn number(&self, at: usize) -> u64 {
+        self.folded.saturating_add(at as u64).saturating_add(1)
+    }
+
+    /// Keeps only how many changes there were. Whether there were any to forget.
+    pub(crate) fn forget(&mut self) -> bool {
+        let forgotten = std::mem::take(&mut self.changes).len();
+        self.folded = self.folded.saturating_add(forgotten as u64);
+        forgotten > 0
+    }
+
     pub(crate) fn push(&mut self, change: Change) {
         self.changes.push(change);
         let mut weight = 0_usize;
@@ -130,6 +162,7 @@ impl Change {
             untagged: Vec::new(),
             revert: None,
             was: None,
+            restores: None,
             extra: BTreeMap::new(),
         }
     }

@@ -20,6 +20,7 @@ mod history;
 mod hold;
 mod id;
 mod lock;
+mod place;
 mod record;
 mod selector;
 mod source;
@@ -35,4 +36,7 @@ pub use lock::Holder;
 pub use record::{Content, NewRecord, Origin, Pushed, Record};
 pub use selector::Selector;
 pub use source::{Source, Sources};
-pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Updated};
+pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Undone, Updated};
+
+#[cfg(feature = "shared")]
+pub use object_store;

@@ -1,7 +1,9 @@
 //! The saved form of a list or an image.
 
 mod content;
+mod edit;
 mod file;
+mod undo;
 
 use std::collections::BTreeMap;
 
@@ -10,11 +12,12 @@ use manifest_core::{Descriptor, Digest, Encoded, Format, ImageManifest, List, Li
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::history::{Beside, Change, Revert, difference};
+use crate::history::{Change, difference};
 use crate::hold::Holds;
 use crate::{Base, Draft, HeldBy, History, Hold, RecordId, Sources, StoreError, text};
 
 pub use content::{Content, NewRecord, Origin, Pushed};
+pub(crate) use edit::{Opened, Settled};
 pub(crate) use file::{MAX_SIZE, VERSION};
 
 /// The saved form of a list or an image: its names, its exact bytes, where they came from, and what was done to it.
@@ -65,23 +68,6 @@ struct DocumentKey {
 pub(crate) struct Stamp {
     when: Timestamp,
     command: String,
-}
-
-/// What remains of a record while its draft is being edited.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    header: Header,
-    document: Encoded,
-    entries: Vec<Digest>,
-}
-
-/// A record after an edit.
-#[derive(Debug)]
-pub(crate) enum Settled {
-    /// The edit changed nothing that is kept.
-    Same(Record),
-    /// This is to be written, after these bytes that its file begins with.
-    Changed(Record, Vec<u8>),
 }
 
 impl Record {
@@ -234,16 +220,6 @@ impl Record {
         Ok(Self { header, content, document })
     }
 
-    /// Takes out the draft, for an edit.
-    pub(crate) fn open(self) -> Result<(Draft, Opened), StoreError> {
-        let refused = self.not_a_list();
-        let Self { header, content, document } = self;
-        let Content::List(list) = content else { return Err(refused) };
-        let entries = digests(&list).collect();
-        let (format, sources, base) = (header.format, header.sources.clone(), header.base.clone());
-        Ok((Draft { list, format, sources, base }, Opened { header, document, entries }))
-    }
-
     /// Adds and removes names.
     pub(crate) fn rename(&mut self, tagged: Vec<ListName>, untagged: Vec<ListName>, stamp: &Stamp) {
         self.header.names.retain(|name| !untagged.contains(name));
@@ -265,54 +241,19 @@ impl Record {
         self.header.holds.release(by)
     }
 
+    /// Forgets its history, but for how long it was.
+    pub(crate) fn forget_history(&mut self) -> bool {
+        self.header.history.forget()
+    }
+
     /// Notes where it was pushed to.
-    pub(crate) fn note_push(&mut self, target: String, stamp: &Stamp) {
-        self.header.pushed = Some(Pushed { when: stamp.when, target, digest: self.document.digest });
+    pub(crate) fn note_push(&mut self, target: String, digest: Digest, stamp: &Stamp) {
+        self.header.pushed = Some(Pushed { when: stamp.when, target, digest });
     }
 
     /// Drops names that the record lists but does not have.
     pub(crate) fn retain_names(&mut self, has: impl FnMut(&ListName) -> bool) {
         self.header.names.retain(has);
-    }
-}
-
-impl Opened {
-    /// Encodes what became of the draft, checks that it reads back, and writes the change into the history.
-    pub(crate) fn settle(self, draft: Draft, stamp: &Stamp) -> Result<Settled, StoreError> {
-        let Self { mut header, document: old, entries } = self;
-        let Draft { list, format, sources, base } = draft;
-        let document = encode(&list, format, (&old, header.format))?;
-        let same_document = document.digest == old.digest;
-        let same_sources = sources.is(&header.sources);
-        if same_document && same_sources && format == header.format && base == header.base {
-            return Ok(Settled::Same(Record { header, content: Content::List(list), document: old }));
-        }
-
-        let mut change = stamp.change(document.digest);
-        change.before = Some(old.digest);
-        if !same_document {
-            (change.added, change.removed) = difference(&entries, &digests(&list).collect::<Vec<_>>());
-            change.revert = Revert::between(&old.bytes, &document.bytes);
-        }
-        let mut kept = sources;
-        kept.keep_only(digests(&list));
-        let lost = header.sources.lost_in(&kept);
-        if format != header.format || base != header.base || !lost.is_empty() {
-            change.was = Some(Beside { format: header.format, base: header.base, sources: lost });
-        } else if same_document && kept.is(&header.sources) {
-            return Ok(Settled::Same(Record { header, content: Content::List(list), document: old }));
-        }
-
-        (header.format, header.base, header.sources) = (format, base, kept);
-        header.document = DocumentKey::of(&document);
-        header.updated = stamp.when;
-        header.history.push(change);
-        if !same_document {
-            read_back(&document, &list)?;
-        }
-        let record = Record { header, content: Content::List(list), document };
-        let head = record.file_head()?;
-        Ok(Settled::Changed(record, head))
     }
 }
 
@@ -340,22 +281,6 @@ fn digests(list: &List) -> impl Iterator<Item = Digest> {
 
 fn wanted_format(draft: &Draft) -> Format {
     draft.format.unwrap_or_else(|| draft.list.natural_format())
-}
-
-/// Encodes an edited list; one that was not edited keeps its bytes even where another format would suit it better.
-fn encode(
-    list: &List,
-    format: Option<Format>,
-    (old, old_format): (&Encoded, Option<Format>),
-) -> Result<Encoded, StoreError> {
-    let wanted = format.unwrap_or_else(|| list.natural_format());
-    if wanted != old.format && format == old_format {
-        let again = list.encode(old.format).ok().filter(|again| again.digest == old.digest);
-        if let Some(again) = again {
-            return Ok(again);
-        }
-    }
-    Ok(list.encode(wanted)?)
 }
 
 /// Reads what is about to be written; it must be what was meant.

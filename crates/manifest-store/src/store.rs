@@ -1,5 +1,8 @@
 //! The door to the records.
 
+mod connect;
+mod copy;
+mod prune;
 mod waiting;
 
 use std::fmt;
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use manifest_core::ListName;
+use manifest_core::{Digest, ListName};
 
 use crate::backend::{Backend, Local, LockKey, Stop};
 use crate::catalog::{Catalog, Creation, Found, Removal, Renaming};
@@ -94,7 +97,9 @@ pub enum Force {
     /// Refuse.
     #[default]
     No,
-    /// Remove it and all its names.
+    /// Remove it and all its names, unless somebody holds it.
+    Names,
+    /// Remove it and all its names, whoever holds it.
     Yes,
 }
 
@@ -120,6 +125,18 @@ pub struct Removed {
     pub deleted: Option<RecordId>,
     /// Who held it all the same.
     pub overridden: Vec<HeldBy>,
+}
+
+/// What an undo gave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Undone {
+    /// The record after it.
+    pub record: Record,
+    /// The number of the change whose outcome it is now.
+    pub to: u64,
+    /// The digest of the document before the undo.
+    pub before: Digest,
 }
 
 impl Store {
@@ -333,14 +350,19 @@ impl Store {
         self.read(move |catalog| catalog.holders(&record, now)).await
     }
 
-    /// Notes in a record where it was pushed to.
+    /// Notes in a record where it was pushed to, and the digest of what was pushed: by now it may have another one.
     ///
     /// # Errors
     /// As [`Store::update`].
-    pub async fn note_push(&self, which: &Selector, target: &str) -> Result<Record, StoreError> {
+    pub async fn note_push(
+        &self,
+        which: &Selector,
+        target: &str,
+        digest: Digest,
+    ) -> Result<Record, StoreError> {
         let target = target.to_owned();
         self.amend(which, move |record, stamp| {
-            record.note_push(target.clone(), stamp);
+            record.note_push(target.clone(), digest, stamp);
             Ok(true)
         })
         .await
@@ -352,7 +374,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SeveralNames`] when an id was given, the record has more than one name and `force` is
-    /// [`Force::No`]; [`StoreError::Held`] when somebody holds the record and `force` is [`Force::No`]; else as
+    /// [`Force::No`]; [`StoreError::Held`] when somebody holds the record and `force` is not [`Force::Yes`]; else as
     /// [`Store::update`].
     pub async fn remove(&self, which: &Selector, force: Force) -> Result<Removed, StoreError> {
         let mut turn = self.turn(which);
@@ -381,6 +403,46 @@ impl Store {
                 return Ok(Removed { untagged: names, deleted: Some(id), overridden });
             }
         }
+    }
+
+    /// Makes a list what it was after the change `to`, or before the last change that still stands. Names stay.
+    ///
+    /// The way back is a change of its own, so that it can be undone too: to the number of a later change.
+    ///
+    /// # Errors
+    /// [`StoreError::NothingToUndo`]; [`StoreError::NoSuchChange`]; else as [`Store::update`].
+    pub async fn undo(&self, which: &Selector, to: Option<u64>) -> Result<Undone, StoreError> {
+        let mut turn = self.turn(which);
+        loop {
+            let opened = self.open_record(which, &[], &turn).await;
+            let Some((locks, Found { record, version })) = turn.settle(opened).await? else { continue };
+            let stamp = self.stamp();
+            let undo = move |catalog: Catalog<'_>| {
+                let before = record.encoded().digest;
+                let back = record.look_back(to)?;
+                let to = back.to;
+                let record = match record.go_back(back, &stamp)? {
+                    Settled::Same(record) => record,
+                    Settled::Changed(record, head) => {
+                        catalog.write(&head, &record, &version)?;
+                        record
+                    }
+                };
+                Ok(Undone { record, to, before })
+            };
+            let undone = locks.run(undo).await;
+            if let Some((_, undone)) = turn.settle(undone).await? {
+                return Ok(undone);
+            }
+        }
+    }
+
+    /// Forgets the history of a record, but for the number of its changes: what they held may be collected then.
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub async fn prune_history(&self, which: &Selector) -> Result<Record, StoreError> {
+        self.amend(which, |record, _| Ok(record.forget_history())).await
     }
 
     /// Changes what stands beside the document of a record, under its lock. `change` says whether it changed anything.

@@ -1,5 +1,6 @@
 //! Tiny images whose bytes are the same in each run.
 
+mod archive;
 mod deliver;
 mod document;
 mod index;
@@ -10,6 +11,7 @@ use std::path::Path;
 use bytes::Bytes;
 use manifest_core::{Digest, MediaType};
 
+pub use self::archive::{Tar, docker_archive};
 use self::deliver::{Content, Manifest};
 use self::document::{ConfigDocument, Descriptor, ManifestDocument, Platform, RootFs, to_json};
 pub use self::index::Index;
@@ -155,7 +157,7 @@ impl Image {
 
     /// The configuration.
     pub fn config(&self) -> Vec<u8> {
-        let diff_ids = self.all_layers().iter().map(|layer| layer.diff_id).collect();
+        let diff_ids = self.all_layers().iter().map(|layer| layer.archive.digest).collect();
         to_json(&ConfigDocument {
             created: "1970-01-01T00:00:00Z",
             platform: self.platform.clone(),
@@ -168,6 +170,11 @@ impl Image {
     pub fn blobs(&self) -> Vec<Blob> {
         let layers = self.all_layers().into_iter().map(|layer| layer.blob);
         layers.chain([Blob::new(self.config())]).collect()
+    }
+
+    /// The layers before they were compressed, whose digests are the diff IDs.
+    pub fn layer_archives(&self) -> Vec<Blob> {
+        self.all_layers().into_iter().map(|layer| layer.archive).collect()
     }
 
     /// Stores the image in the fake registry without a request.

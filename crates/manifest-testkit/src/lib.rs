@@ -7,6 +7,7 @@
 //! - [`Moto`], [`Azurite`]: emulators of object stores as child processes.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
 //! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
+//! - [`Tar`], [`docker_archive`]: archives, good and bad.
 //! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
 //!   test's hands.
 //! - [`Http`]: a small blocking client, to look at a server without the code under test.
@@ -56,7 +57,7 @@ pub use docker_registry::{AccessLine, DockerRegistry};
 pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
 pub use http_client::{Http, HttpAnswer};
-pub use image::{Blob, Image, Index};
+pub use image::{Blob, Image, Index, Tar, docker_archive};
 pub use object_server::{Azurite, Moto};
 pub use program::{Tool, program};
 pub use ran::Ran;

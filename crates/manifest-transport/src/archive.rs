@@ -10,15 +10,14 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use manifest_core::{Descriptor, Digest, List, MAX_MANIFEST_SIZE, MediaType};
+use manifest_core::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType};
 
-use self::docker::Images;
 pub use self::error::ArchiveError;
-use self::file::{Links, PIECE, Source, Span, Stop, blocking, read_error};
-use self::members::Members;
+use self::file::{Links, Source, Span, Stop, blocking, read_error};
+use self::opened::{Content, Opened, Stamp, blob_name};
 pub use self::pack::{Existing, pack};
 pub use self::unpack::{Compression, MAX_UNPACKED};
 use crate::error::TransportError;
@@ -32,6 +31,7 @@ mod docker;
 mod error;
 mod file;
 mod members;
+mod opened;
 mod pack;
 mod unpack;
 
@@ -91,43 +91,6 @@ impl PartialEq for Archive {
 
 impl Eq for Archive {}
 
-/// What tells that a file has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    len: u64,
-    modified: Option<SystemTime>,
-    inode: (u64, u64),
-}
-
-impl Stamp {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        #[cfg(unix)]
-        let inode = {
-            use std::os::unix::fs::MetadataExt as _;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let inode = (0, 0);
-        Self { len: metadata.len(), modified: metadata.modified().ok(), inode }
-    }
-}
-
-/// An archive whose members are known.
-#[derive(Debug)]
-struct Opened {
-    source: Source,
-    members: Members,
-    content: Content,
-    /// None for what came through a pipe.
-    stamp: Option<Stamp>,
-}
-
-#[derive(Debug)]
-enum Content {
-    Oci(List),
-    Docker(Images),
-}
-
 impl Archive {
     /// The archive at this path, which is not opened yet.
     pub fn new(kind: ArchiveKind, path: impl Into<PathBuf>) -> Self {
@@ -169,15 +132,11 @@ impl Archive {
     pub async fn manifest(&self, pick: &Pick) -> Result<Fetched, TransportError> {
         let opened = self.opened().await?;
         let what = format!("{self}{pick}");
-        let digest = match (pick, &opened.content) {
-            (Pick::Digest(digest), _) => *digest,
-            (_, Content::Oci(list)) => self.find(list, pick)?.digest,
-            (_, Content::Docker(images)) => self.find_image(images, pick)?.descriptor.digest,
-        };
+        let absent = || index::absent(self, pick, opened.content.count(), &opened.content.names());
+        let digest = opened.content.find(pick).ok_or_else(absent)?;
         match &opened.content {
             Content::Docker(images) => {
-                let made = images.images.iter().find(|image| image.descriptor.digest == digest);
-                let made = made.ok_or_else(|| self.absent(&opened, pick))?;
+                let made = images.find(&Pick::Digest(digest)).ok_or_else(absent)?;
                 let media_type = Some(&MediaType::DOCKER_MANIFEST);
                 let at = At::Digest(digest);
                 let mut fetched = Fetched::check(what, &at, made.manifest.clone(), media_type, None)?;
@@ -185,55 +144,10 @@ impl Archive {
                 Ok(fetched)
             }
             Content::Oci(list) => {
-                let name = blob_name(&digest);
-                let read = move |opened: &Opened| {
-                    opened.members.content(&opened.source, &name, MAX_MANIFEST_SIZE)
-                };
                 let media_type = list.entry(&digest).map(|entry| entry.media_type.clone());
-                let bytes = self.read(&opened, &what, read).await?;
+                let bytes = self.content(&opened, &what, blob_name(&digest)).await?;
                 Fetched::check(what, &At::Digest(digest), bytes.into(), media_type.as_ref(), None)
             }
-        }
-    }
-
-    fn find(&self, list: &List, pick: &Pick) -> Result<Descriptor, TransportError> {
-        let entries = || list.entries().iter();
-        let by_other_name = || match pick {
-            Pick::Name(wanted) => {
-                let named = |like: fn(&str, &str) -> bool| {
-                    entries().find(|entry| offer::names(entry).any(|name| like(name, wanted)))
-                };
-                named(|name, wanted| name == wanted).or_else(|| named(offer::same_image))
-            }
-            Pick::Only | Pick::Position(_) | Pick::Digest(_) => None,
-        };
-        let found = index::find(list, pick).or_else(by_other_name).cloned();
-        found.ok_or_else(|| {
-            let names = entries().filter_map(|entry| offer::names(entry).next());
-            index::absent(self, pick, list.entries().len(), names)
-        })
-    }
-
-    fn find_image<'a>(&self, images: &'a Images, pick: &Pick) -> Result<&'a docker::Image, TransportError> {
-        let all = &images.images;
-        let found = match pick {
-            Pick::Only => all.first().filter(|_| all.len() == 1),
-            Pick::Position(at) => all.get(*at),
-            Pick::Digest(digest) => all.iter().find(|image| image.descriptor.digest == *digest),
-            Pick::Name(wanted) => {
-                all.iter().find(|image| image.names.iter().any(|name| offer::same_image(name, wanted)))
-            }
-        };
-        found.ok_or_else(|| index::absent(self, pick, all.len(), image_names(images)))
-    }
-
-    fn absent(&self, opened: &Opened, pick: &Pick) -> TransportError {
-        match &opened.content {
-            Content::Oci(list) => {
-                let names = list.entries().iter().filter_map(|entry| offer::names(entry).next());
-                index::absent(self, pick, list.entries().len(), names)
-            }
-            Content::Docker(images) => index::absent(self, pick, images.images.len(), image_names(images)),
         }
     }
 
@@ -276,20 +190,7 @@ impl Archive {
             Content::Docker(images) => images.blobs.get(&wanted.digest).copied(),
         };
         let span = span.ok_or_else(|| TransportError::NotFound(what.clone()))?;
-        let error = {
-            let path = self.path.clone();
-            move |error| TransportError::Io("read", path.clone(), error)
-        };
-        let pieces = stream::try_unfold((opened, span), move |(opened, span)| {
-            let error = error.clone();
-            async move {
-                if span.size == 0 {
-                    return Ok(None);
-                }
-                let read = tokio::task::spawn_blocking(move || piece(&opened, span)).await;
-                read.map_err(io::Error::other).and_then(|read| read).map_err(error)
-            }
-        });
+        let pieces = stream::try_unfold((opened, span, self.path.clone()), next_piece);
         Ok(verified(pieces.boxed(), wanted.clone(), what))
     }
 
@@ -341,15 +242,16 @@ impl Archive {
         Ok(opened)
     }
 
-    /// Reads something from the file; that it is not there is told of `what`.
-    async fn read<T: Send + 'static>(
+    /// Reads a manifest that lies in the file; `what` stands for it in messages.
+    async fn content(
         &self,
         opened: &Arc<Opened>,
         what: &str,
-        read: impl FnOnce(&Opened) -> Result<T, ArchiveError> + Send + 'static,
-    ) -> Result<T, TransportError> {
+        name: String,
+    ) -> Result<Vec<u8>, TransportError> {
         let opened = Arc::clone(opened);
-        blocking(move |_| read(&opened)).await.map_err(|error| match error {
+        let read = move |_: &Stop| opened.members.content(&opened.source, &name, MAX_MANIFEST_SIZE);
+        blocking(read).await.map_err(|error| match error {
             ArchiveError::NoMember(_) => TransportError::NotFound(what.to_owned()),
             ArchiveError::LargeMember(_, limit) => TransportError::TooLarge { what: what.to_owned(), limit },
             error => self.error(error),
@@ -370,71 +272,19 @@ impl Archive {
     }
 }
 
-impl Opened {
-    fn new(
-        source: Source,
-        kind: ArchiveKind,
-        stamp: Option<Stamp>,
-        stop: &Stop,
-    ) -> Result<Self, ArchiveError> {
-        let members = Members::read(&source, stop)?;
-        let content = match form(&members, kind)? {
-            Form::Oci => Content::Oci(read_index(&source, &members)?),
-            Form::Docker => Content::Docker(Images::read(&source, &members, stop)?),
-        };
-        Ok(Self { source, members, content, stamp })
-    }
-}
-
-enum Form {
-    Oci,
-    Docker,
-}
-
-/// How an archive is read that is meant to be of a kind.
-fn form(members: &Members, kind: ArchiveKind) -> Result<Form, ArchiveError> {
-    let (oci, docker) = (members.has("oci-layout"), members.has(docker::MANIFEST));
-    let (an_oci, a_docker) = ("an OCI archive", "a Docker archive");
-    let other = |wanted, found, kind: ArchiveKind| {
-        Err(ArchiveError::OtherKind { wanted, found, found_prefix: kind.as_str() })
-    };
-    match (kind, oci, docker) {
-        (ArchiveKind::Oci | ArchiveKind::Either, true, _) | (ArchiveKind::Docker, true, true) => Ok(Form::Oci),
-        (ArchiveKind::Docker | ArchiveKind::Either, false, true) => Ok(Form::Docker),
-        (ArchiveKind::Oci, false, true) => other(an_oci, a_docker, ArchiveKind::Docker),
-        (ArchiveKind::Docker, true, false) => other(a_docker, an_oci, ArchiveKind::Oci),
-        (_, false, false) if members.has("repositories") || members.has_suffix("/layer.tar") => {
-            Err(ArchiveError::Legacy)
-        }
-        (_, false, false) => Err(ArchiveError::NoImages),
-    }
-}
-
-fn read_index(source: &Source, members: &Members) -> Result<List, ArchiveError> {
-    let marker = members.content(source, "oci-layout", 4096)?;
-    index::check_version(&marker).map_err(|why| ArchiveError::Document("it is not an OCI layout:", why))?;
-    let bytes = members.content(source, "index.json", MAX_MANIFEST_SIZE)?;
-    index::decode(&bytes).map_err(ArchiveError::Index)
-}
-
-fn image_names(images: &Images) -> impl Iterator<Item = &str> {
-    images.images.iter().flat_map(|image| image.names.iter().map(String::as_str))
-}
-
-/// The member of an OCI archive that is a blob.
-fn blob_name(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
-}
-
-/// Reads the next piece of a member, and says what is left of it.
-fn piece(opened: &Arc<Opened>, span: Span) -> io::Result<Option<(bytes::Bytes, (Arc<Opened>, Span))>> {
-    let size = usize::try_from(span.size).unwrap_or(usize::MAX).min(PIECE);
-    let mut piece = vec![0; size];
-    let read = opened.source.read_at(&mut piece, span.at)?;
-    if read == 0 {
+/// The next piece of a member, and what is needed for the one behind it.
+async fn next_piece(
+    (opened, span, path): (Arc<Opened>, Span, PathBuf),
+) -> Result<Option<(Bytes, (Arc<Opened>, Span, PathBuf))>, TransportError> {
+    if span.size == 0 {
         return Ok(None);
     }
-    piece.truncate(read);
-    let left = Span { at: span.at.saturating_add(read as u64), size: span.size.saturating_sub(read as u64) };
-    Ok(Some((piece.into(), (Arc::clone(opened), left))))
+    let reader = Arc::clone(&opened);
+    let read = tokio::task::spawn_blocking(move || reader.piece(span)).await;
+    match read.map_err(io::Error::other).and_then(|read| read) {
+        // The file was cut since; that the blob is too short is told by whoever checks it.
+        Ok((piece, _)) if piece.is_empty() => Ok(None),
+        Ok((piece, left)) => Ok(Some((piece, (opened, left, path)))),
+        Err(error) => Err(TransportError::Io("read", path, error)),
+    }
 }

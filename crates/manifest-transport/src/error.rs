@@ -144,6 +144,12 @@ pub enum TransportError {
         /// Why not.
         source: DecodeError,
     },
+    /// Lists lie within lists, further down than is followed.
+    #[error("{0} has lists within lists, more than {1} deep")]
+    TooDeep(Digest, usize),
+    /// More hangs on a manifest than is looked at.
+    #[error("{0} names more than {1} manifests and blobs")]
+    TooMany(Digest, usize),
     /// A configuration is not JSON that can be trusted.
     #[error("{what} is not a usable image configuration")]
     Config {

@@ -78,9 +78,10 @@ impl Layout {
     fn pick(&self, list: &List, pick: &Pick) -> Result<Descriptor, TransportError> {
         index::find(list, pick).cloned().ok_or_else(|| {
             let entries = list.entries().iter();
-            let names = entries.filter_map(|entry| entry.annotations.get(NAME)).map(String::as_str);
+            let names: Vec<&str> =
+                entries.filter_map(|entry| entry.annotations.get(NAME)).map(String::as_str).collect();
             let place = format!("oci:{}", self.root.display());
-            index::absent(&place, pick, list.entries().len(), names)
+            index::absent(&place, pick, list.entries().len(), &names)
         })
     }
 

@@ -45,7 +45,9 @@ pub enum LocationError {
     #[error("{0:?} is not a valid image reference")]
     Reference(String, #[source] ReferenceError),
     /// The transport exists elsewhere, but is not supported here.
-    #[error("the transport {0:?} is not supported; docker://, oci:, oci-archive:, docker-archive: and store: are")]
+    #[error(
+        "the transport {0:?} is not supported; docker://, oci:, oci-archive:, docker-archive: and store: are"
+    )]
     Unsupported(String),
     /// No directory stands behind `oci:`.
     #[error("{0:?} names no directory; it is written oci:DIRECTORY[:NAME]")]
@@ -62,8 +64,7 @@ pub enum LocationError {
 }
 
 /// Transports that other tools have and we do not.
-const OTHERS: [&str; 4] =
-    ["dir", "containers-storage", "docker-daemon", "ostree"];
+const OTHERS: [&str; 4] = ["dir", "containers-storage", "docker-daemon", "ostree"];
 
 impl FromStr for Location {
     type Err = LocationError;

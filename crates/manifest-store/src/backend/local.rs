@@ -94,10 +94,7 @@ impl Backend for Local {
 
     fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop> {
         let (dir, file, label) = self.spot(key);
-        let existing = match over {
-            Version::Absent => Existing::Keep,
-            Version::Locked => Existing::Replace,
-        };
+        let existing = if *over == Version::Absent { Existing::Keep } else { Existing::Replace };
         Ok(self.put(&dir, &file, &label, parts, existing)?)
     }
 
@@ -243,7 +240,7 @@ fn label(name: &ListName) -> String {
 }
 
 /// Refuses a store of another version.
-fn read_version(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn read_version(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let line = std::str::from_utf8(bytes).unwrap_or_default().lines().next().unwrap_or_default();
     let version = line.strip_prefix("manifest-store ").and_then(|rest| rest.split(' ').next());
     match version.map(str::parse) {

@@ -1,7 +1,7 @@
 //! Changes of several things at once. Each is called with the locks that it names held.
 
 use jiff::Timestamp;
-use manifest_core::ListName;
+use manifest_core::{Digest, ListName};
 
 use super::{Catalog, Found};
 use crate::backend::{Key, Stop, Version};
@@ -34,6 +34,14 @@ pub(crate) struct Removal {
     pub(crate) now: Timestamp,
 }
 
+/// What makes a record without a name one that nobody needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Staleness {
+    /// It was not changed after this.
+    pub(crate) unchanged_since: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
 impl Catalog<'_> {
     /// Writes the record, then its name, then the record that had the name.
     pub(crate) fn create(&self, creation: Creation, stamp: &Stamp) -> Result<Record, Stop> {
@@ -63,7 +71,9 @@ impl Catalog<'_> {
     /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
     fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
         let (_, version) = self.binding(name)?;
-        self.0.write(&Key::Name(name.clone()), &[format!("{id} {name}\n").as_bytes()], &version)
+        let pair = format!("{id} {name}");
+        let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
+        self.0.write(&Key::Name(name.clone()), &[line.as_bytes()], &version)
     }
 
     /// Gives a record a name, takes one from it, or both at once. [`Stop::Again`]: it is not the one that is meant
@@ -118,7 +128,7 @@ impl Catalog<'_> {
             return Err(Stop::Again);
         }
         let holders = self.holders(&record, *now)?;
-        if !holders.is_empty() && *force == Force::No {
+        if !holders.is_empty() && *force != Force::Yes {
             return Err(StoreError::Held { id: *id, by: holders }.into());
         }
         let removed = self.0.remove(&Key::Record(*id), &version);
@@ -127,6 +137,22 @@ impl Catalog<'_> {
             names.iter().for_each(|name| drop(self.forget(name, *id)));
         }
         removed.map(|()| holders)
+    }
+
+    /// Whether a record has no name, was not changed for a while, and is held by nobody.
+    pub(crate) fn is_stale(&self, record: &Record, stale: Staleness) -> Result<bool, StoreError> {
+        let may_be = record.names().is_empty() && record.updated() <= stale.unchanged_since;
+        Ok(may_be && self.holders(record, stale.now)?.is_empty())
+    }
+
+    /// Removes a record if it is stale. Needs its lock. Whether it was.
+    pub(crate) fn delete_stale(&self, id: RecordId, stale: Staleness) -> Result<bool, Stop> {
+        let Some(Found { record, version }) = self.read(id)? else { return Ok(false) };
+        let is_stale = self.is_stale(&record, stale)?;
+        if is_stale {
+            self.0.remove(&Key::Record(id), &version)?;
+        }
+        Ok(is_stale)
     }
 
     /// Who holds a record now: those whose hold has not expired, and the lists that still have it as an entry.

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use manifest_core::{DecodeError, Digest, Document, Encoded, Format, ImageManifest, List, MediaType};
 use serde::{Deserialize, Serialize};
 
-use super::{digests, read_back, wanted_format};
+use super::{Header, Record, digests, read_back, wanted_format};
 use crate::{Base, Draft, Source, Sources, StoreError, text};
 
 /// What a record is of.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a record, and either is the bulk of it")]
 #[allow(clippy::exhaustive_enums, reason = "a record is of one or the other; there is no third")]
 pub enum Content {
     /// A list, which is what is edited.
@@ -40,7 +41,7 @@ pub struct Pushed {
     pub when: Timestamp,
     /// Where it went.
     pub target: String,
-    /// What it was then.
+    /// The digest of what was pushed.
     pub digest: Digest,
 }
 
@@ -111,6 +112,13 @@ impl NewRecord {
                 }
             };
         Ok(Self { content, document, format, sources: Sources::default(), base: None, origin })
+    }
+
+    /// What makes a copy of a record.
+    pub(crate) fn copy_of(record: &Record) -> Self {
+        let Record { header, content, document } = record.clone();
+        let Header { format, sources, base, origin, .. } = header;
+        Self { content, document, format, sources, base, origin }
     }
 
     /// The same, with where its entries, or the image itself, can be read again.

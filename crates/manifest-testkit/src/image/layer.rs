@@ -1,21 +1,20 @@
 //! Layers: gzipped tar archives, written without compression so that their bytes never change.
 
-use manifest_core::Digest;
-
 use super::Blob;
+use super::archive::Tar;
 
-/// A layer and the digest of its archive before gzip.
+/// A layer and its archive before gzip.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) blob: Blob,
-    pub(super) diff_id: Digest,
+    pub(super) archive: Blob,
 }
 
 impl Layer {
     /// A layer with one file, whose name tells the number of the layer.
     pub(super) fn with_file(number: usize, content: &[u8]) -> Self {
-        let archive = tar(&format!("layer-{number}"), content);
-        Self { diff_id: Digest::sha256(&archive), blob: Blob::new(gzip(&archive)) }
+        let archive = Tar::new().file(&format!("layer-{number}"), content).finish();
+        Self { blob: Blob::new(gzip(&archive)), archive: Blob::new(archive) }
     }
 }
 
@@ -32,31 +31,6 @@ pub(super) fn noise(size: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(size);
     bytes
-}
-
-/// An archive with one regular file, mode 0644, owned by root, dated 1970.
-///
-/// Spec: POSIX.1-2017 `pax`, "ustar Interchange Format".
-fn tar(name: &str, content: &[u8]) -> Vec<u8> {
-    let mut header = [0_u8; 512];
-    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, name.as_bytes());
-    put(100, b"0000644\0");
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    put(124, format!("{:011o}\0", content.len()).as_bytes());
-    put(136, b"00000000000\0");
-    put(148, b"        ");
-    put(156, b"0");
-    put(257, b"ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut archive = Vec::with_capacity(content.len() + 2048);
-    archive.extend_from_slice(&header);
-    archive.extend_from_slice(content);
-    // The file is filled up to a whole block; two empty blocks end the archive.
-    archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
-    archive
 }
 
 /// A gzip file of stored blocks.

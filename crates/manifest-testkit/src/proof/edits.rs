@@ -123,7 +123,10 @@ fn work(subject: &Subject, writer: &mut Writer, edits: usize) -> Result<Count, V
             Some(5 | 9 | 12) if subject.directory().is_none() => {
                 let found = writer.observe(subject, &mut reader)?;
                 ensure(found == writer.ledger, || {
-                    format!("a refused edit changed something\n{}\n{ran:?}", difference(&writer.ledger, &found))
+                    format!(
+                        "a refused edit changed something\n{}\n{ran:?}",
+                        difference(&writer.ledger, &found)
+                    )
                 })?;
                 count.refused += 1;
             }

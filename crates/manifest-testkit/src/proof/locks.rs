@@ -45,9 +45,14 @@ pub fn locks(subject: &Subject, size: &Locks) -> Proved {
         let note = format!("round=r{round}");
         let name = format!("n{round}");
         // What holds the lock, and who wants it: an edit holds that of the record, a new name that of the name too.
-        let holders: [&[&str]; 2] = [&["annotate", "--index", "app", "--annotation", &note], &["tag", "app", &name]];
-        let waiters: [&[&str]; 4] =
-            [&["add", "app", &image], &["annotate", "--index", "app", "--annotation", "w=1"], &["rm", "app"], &["tag", "app", &name]];
+        let holders: [&[&str]; 2] =
+            [&["annotate", "--index", "app", "--annotation", &note], &["tag", "app", &name]];
+        let waiters: [&[&str]; 4] = [
+            &["add", "app", &image],
+            &["annotate", "--index", "app", "--annotation", "w=1"],
+            &["rm", "app"],
+            &["tag", "app", &name],
+        ];
         let (holder, waiter) = (holders[round % 2], waiters[round / 2 % 4]);
         let (waited, free) = one(subject, holder, waiter)?;
         waits.push(waited);
@@ -85,8 +90,12 @@ fn one(subject: &Subject, holder: &[&str], waiter: &[&str]) -> Result<(Duration,
     ensure(ran.code == Some(9) && ran.stderr.contains(&named), || {
         format!("who waits for {named}({holder:?}) is not told so\n{ran:?}")
     })?;
-    ensure(waited >= LIMIT && waited < LIMIT + MARGIN, || format!("waited {waited:?} of {LIMIT:?}\n{ran:?}"))?;
-    for words in [&["inspect", "app"][..], &["ls"], &["annotate", "--index", "bystander", "--annotation", "a=b"]] {
+    ensure(waited >= LIMIT && waited < LIMIT + MARGIN, || {
+        format!("waited {waited:?} of {LIMIT:?}\n{ran:?}")
+    })?;
+    for words in
+        [&["inspect", "app"][..], &["ls"], &["annotate", "--index", "bystander", "--annotation", "a=b"]]
+    {
         subject.done(["--lock-timeout", "0"].iter().chain(words))?;
     }
     let mut patient = Running::start(&mut subject.command(["--lock-timeout", "60s"].iter().chain(waiter)));

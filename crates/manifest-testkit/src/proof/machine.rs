@@ -77,7 +77,8 @@ impl Scene {
         let template = subject.scratch().join("machine-template");
         let maker = subject.clone().at(template.as_os_str());
         let images = Material::write(subject.scratch(), "machine", 2);
-        let argument = |at: usize| images.pieces().get(at).map(|piece| piece.argument.clone()).unwrap_or_default();
+        let argument =
+            |at: usize| images.pieces().get(at).map(|piece| piece.argument.clone()).unwrap_or_default();
         maker.done(["create", "app", &argument(0)])?;
         maker.done(["create", "other"])?;
         Ok(Self { subject: subject.clone(), template, image: argument(1) })
@@ -116,7 +117,9 @@ impl Scene {
         match ran.code {
             Some(0) => ensure(!same, || format!("it is not done\n{ran:?}")).map(|()| Came::Done),
             Some(12) => {
-                ensure(same, || format!("it said no, but it is done: {before:#?} became {after:#?}\n{ran:?}"))?;
+                ensure(same, || {
+                    format!("it said no, but it is done: {before:#?} became {after:#?}\n{ran:?}")
+                })?;
                 ensure(named.len() == after.len(), || format!("a list without a name is left\n{ran:?}"))?;
                 refused(ran, store).map(|()| Came::Refused)
             }

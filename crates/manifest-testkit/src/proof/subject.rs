@@ -75,10 +75,6 @@ impl Subject {
         &self.program
     }
 
-    pub(super) fn store(&self) -> &OsStr {
-        &self.store
-    }
-
     /// The program with these arguments.
     pub(super) fn command<I>(&self, words: I) -> Command
     where

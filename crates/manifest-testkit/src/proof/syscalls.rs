@@ -119,11 +119,7 @@ struct Done {
     hit: BTreeSet<(String, String)>,
 }
 
-fn sum_up(
-    plan: &Plan,
-    done: &[Done],
-    table: &mut BTreeMap<String, Tally>,
-) -> Result<String, Violation> {
+fn sum_up(plan: &Plan, done: &[Done], table: &mut BTreeMap<String, Tally>) -> Result<String, Violation> {
     let mut all = Tally::default();
     for (call, tally) in done.iter().flat_map(|done| &done.tallies) {
         table.entry(call.clone()).or_default().add(tally);

@@ -43,8 +43,7 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// The temporary files below a directory.
 pub(super) fn temporary(dir: &Path) -> Vec<PathBuf> {
-    let is_temporary = |file: &PathBuf| {
-        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp-"))
-    };
+    let is_temporary =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp-"));
     files(dir).into_iter().filter(is_temporary).collect()
 }

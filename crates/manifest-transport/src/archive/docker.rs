@@ -14,6 +14,8 @@ use super::error::{ArchiveError, brief};
 use super::file::{PIECE, Source, Span, Stop, read_error};
 use super::members::Members;
 use super::unpack::{Compression, MAX_UNPACKED};
+use crate::location::Pick;
+use crate::offer::same_image;
 
 /// The document that names the images.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -97,7 +99,8 @@ impl Images {
     /// Makes up the manifests of all images; each layer is read once for that.
     pub(super) fn read(source: &Source, members: &Members, stop: &Stop) -> Result<Self, ArchiveError> {
         let json = members.content(source, MANIFEST, MAX_MANIFEST_SIZE)?;
-        let bad = |error: serde_json::Error| ArchiveError::Document(MANIFEST, format!("is not valid: {error}"));
+        let bad =
+            |error: serde_json::Error| ArchiveError::Document(MANIFEST, format!("is not valid: {error}"));
         let named: Option<Vec<Named>> = serde_json::from_slice(&json).map_err(bad)?;
         let named = named.unwrap_or_default();
         if named.is_empty() {
@@ -109,6 +112,19 @@ impl Images {
             reading.found.images.push(image);
         }
         Ok(reading.found)
+    }
+
+    /// The image that is meant.
+    pub(super) fn find(&self, pick: &Pick) -> Option<&Image> {
+        let all = &self.images;
+        match pick {
+            Pick::Only => all.first().filter(|_| all.len() == 1),
+            Pick::Position(at) => all.get(*at),
+            Pick::Digest(digest) => all.iter().find(|image| image.descriptor.digest == *digest),
+            Pick::Name(wanted) => {
+                all.iter().find(|image| image.names.iter().any(|name| same_image(name, wanted)))
+            }
+        }
     }
 }
 
@@ -127,7 +143,10 @@ impl Reading<'_> {
         let digest = Digest::sha256(&json);
         check_name(&named.config, digest)?;
         let bad = |error: serde_json::Error| {
-            ArchiveError::Document("the configuration", format!("{} is not valid: {error}", brief(named.config.as_bytes())))
+            ArchiveError::Document(
+                "the configuration",
+                format!("{} is not valid: {error}", brief(named.config.as_bytes())),
+            )
         };
         let config: Config = serde_json::from_slice(&json).map_err(bad)?;
         let diff_ids = config.rootfs.diff_ids.unwrap_or_default();

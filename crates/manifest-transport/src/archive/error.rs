@@ -79,7 +79,9 @@ pub enum ArchiveError {
     #[error("its index.json is not usable")]
     Index(#[source] DecodeError),
     /// It was made by Docker before version 1.10.
-    #[error("it is a Docker archive of the format before Docker 1.10, without manifest.json, which is not supported")]
+    #[error(
+        "it is a Docker archive of the format before Docker 1.10, without manifest.json, which is not supported"
+    )]
     Legacy,
     /// It is an archive of the other kind.
     #[error("it is not {wanted}, but {found}; write {found_prefix}: instead")]

@@ -255,7 +255,11 @@ impl Scan<'_> {
         let mut header = Header::new_old();
         self.block(header.as_mut_bytes())?;
         if !is_zero(&header) {
-            return if sum_is_right(&header) { Ok(Some(header)) } else { Err(ArchiveError::NotTar(self.at - BLOCK)) };
+            return if sum_is_right(&header) {
+                Ok(Some(header))
+            } else {
+                Err(ArchiveError::NotTar(self.at - BLOCK))
+            };
         }
         // Two empty blocks end an archive, and one at the very end of the file is let pass. What stands behind an
         // empty block is seen by some readers only, so it is not there by accident.
@@ -286,7 +290,8 @@ impl Scan<'_> {
     /// Jumps over the content of a member.
     fn skip(&mut self, size: u64, name: &[u8]) -> Result<(), ArchiveError> {
         let end = self.at.checked_add(size);
-        match end.filter(|end| *end <= self.source.len()).and_then(|end| end.checked_next_multiple_of(BLOCK)) {
+        match end.filter(|end| *end <= self.source.len()).and_then(|end| end.checked_next_multiple_of(BLOCK))
+        {
             Some(next) => {
                 self.at = next;
                 Ok(())

@@ -138,7 +138,8 @@ fn blobs(layout: &Path) -> Result<Vec<Digest>, TransportError> {
         };
         for entry in entries {
             let name = entry.map_err(error)?.file_name();
-            let digest = name.to_str().and_then(|hex| format!("{}:{hex}", algorithm.as_str()).parse().ok());
+            let digest: Option<Digest> =
+                name.to_str().and_then(|hex| format!("{}:{hex}", algorithm.as_str()).parse().ok());
             blobs.extend(digest);
         }
     }

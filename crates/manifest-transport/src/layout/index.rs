@@ -50,13 +50,7 @@ pub(crate) fn find<'a>(index: &'a List, pick: &Pick) -> Option<&'a Descriptor> {
 }
 
 /// Says that nothing in a place is meant, and what there is; `place` is written as people write it.
-pub(crate) fn absent<'a>(
-    place: &dyn Display,
-    pick: &Pick,
-    count: usize,
-    names: impl Iterator<Item = &'a str>,
-) -> TransportError {
-    let names: Vec<&str> = names.collect();
+pub(crate) fn absent(place: &dyn Display, pick: &Pick, count: usize, names: &[&str]) -> TransportError {
     let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
     TransportError::NotFound(format!("{place}{pick} (it has {count} manifests: {names})"))
 }

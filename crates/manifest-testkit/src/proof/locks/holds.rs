@@ -103,9 +103,13 @@ fn check(subject: &Subject, told: &[Told]) -> Result<(), Violation> {
     ensure(told.iter().all(documented), || account("somebody was told something odd"))?;
     ensure(done(Deed::Remove).count() <= 1, || account("it was removed twice"))?;
     let names_a_holder = |told: &Told| told.code != Some(4) || told.message.contains("who");
-    ensure(told.iter().all(names_a_holder), || account("who may not remove it is not told by whom it is held"))?;
+    ensure(told.iter().all(names_a_holder), || {
+        account("who may not remove it is not told by whom it is held")
+    })?;
     if let Some(removal) = done(Deed::Remove).next() {
-        ensure(done(Deed::Keep).count() == 0, || account("a held record was removed, or a removed one held"))?;
+        ensure(done(Deed::Keep).count() == 0, || {
+            account("a held record was removed, or a removed one held")
+        })?;
         let late = done(Deed::Hold).any(|hold| hold.begun > removal.ended);
         ensure(!late, || account("a record was held after it had been removed"))?;
         // A hold that was acknowledged before the removal began must have been given back before it ended.

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Came, Machine, Scene, refused, system};
+use crate::Ran;
 use crate::proof::facts::listed;
 use crate::proof::{Proved, ensure};
-use crate::Ran;
 
 /// How large the full file system is, in bytes.
 const SIZE: usize = 1 << 20;
@@ -191,6 +191,9 @@ impl Counts {
     fn told(&self, what: &str, how: &str) -> Proved {
         ensure(self.refused > 0, || format!("{what} refused nothing"))?;
         let Self { done, refused } = self;
-        Ok(format!("{what}, {how}: {} changes, {done} done, {refused} refused with exit 12 and the path, 0 lost", done + refused))
+        Ok(format!(
+            "{what}, {how}: {} changes, {done} done, {refused} refused with exit 12 and the path, 0 lost",
+            done + refused
+        ))
     }
 }

@@ -62,7 +62,9 @@ pub(super) fn owner(scene: &Scene, _: &Machine) -> Proved {
             ensure(ran.code == Some(0), || format!("who may read the store cannot\n{ran:?}"))?;
         }
     }
-    Ok(format!("a store of another user, closed or readable: {refusals} changes refused with exit 12 and the path"))
+    Ok(format!(
+        "a store of another user, closed or readable: {refusals} changes refused with exit 12 and the path"
+    ))
 }
 
 /// A user namespace without users: everything belongs to somebody unknown (rootless containers).
@@ -104,5 +106,6 @@ pub(super) fn home(scene: &Scene, _: &Machine) -> Proved {
     let occupied = scratch.join("occupied");
     fs::write(&occupied, "").expect("a file");
     refused(&run(Some(&occupied), &["create", "app"]), &occupied)?;
-    Ok("none: exit 2; not there: reading makes nothing, a change makes it; a file in its place: exit 12".to_owned())
+    Ok("none: exit 2; not there: reading makes nothing, a change makes it; a file in its place: exit 12"
+        .to_owned())
 }

@@ -1,7 +1,7 @@
 //! The commands whose system calls fail, and the store that they find.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use manifest_core::Digest;
 
@@ -105,10 +105,6 @@ impl Bench {
                 std::fs::create_dir_all(&self.root).expect("a directory");
             }
         }
-    }
-
-    pub(super) fn store(&self) -> &Path {
-        self.subject.directory().expect("a store on a disk")
     }
 
     /// What people see now.
