@@ -1,26 +1,26 @@
 //! Runs a proof of the program at length: `cargo xtask prove NAME`.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a proof reports by printing"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a proof reports by printing")]
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use manifest_testkit::proof::{
-    Edits, Faults, Kills, Locks, Machine, Proved, Spread, Subject, Syscalls, edits, kill, locks, machine,
-    syscalls,
+    Bits, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Spread, Subject,
+    Syscalls, bits, edits, kill, locks, machine, planted, power, scale, syscalls,
 };
 
-const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine
+const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale
   [--program FILE] [--store DIR|URL] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
   syscalls: [--only COMMAND,…] [--jobs N]
   locks:    [--rounds N] [--crowd N]
-  machine:  [--only PART,…]";
+  machine:  [--only PART,…]
+  power:    [--images N] [--only ext4,xfs,btrfs]
+  bits:     [--positions N]
+  planted:  [--stride N]
+  scale:    [--lists N] [--entries N] [--runs N]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -48,7 +48,8 @@ impl Asked {
     }
 
     fn number(&mut self, name: &str, usual: usize) -> Result<usize, String> {
-        self.text(name).map_or(Ok(usual), |text| text.parse().map_err(|_| format!("--{name} {text:?} is no number")))
+        self.text(name)
+            .map_or(Ok(usual), |text| text.parse().map_err(|_| format!("--{name} {text:?} is no number")))
     }
 
     fn words(&mut self, name: &str) -> Vec<String> {
@@ -134,8 +135,34 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
             let parts = asked.words("only");
             Box::new(move || machine(&subject(), &Machine { parts, step: 4096, room: 1 << 20 }))
         }
+        "power" => {
+            let (images, systems) = (asked.number("images", 60)?.div_ceil(3), systems(&asked.words("only"))?);
+            Box::new(move || power(&subject(), &Power { images, systems, seed }))
+        }
+        "bits" => {
+            let positions = asked.number("positions", 10)?;
+            Box::new(move || bits(&subject(), &Bits { positions, one_in: 1, seed }))
+        }
+        "planted" => {
+            let stride = asked.number("stride", 1)?;
+            Box::new(move || planted(&subject(), &Planted { stride }))
+        }
+        "scale" => {
+            let (lists, entries) = (asked.number("lists", 10_000)?, asked.number("entries", 10_000)?);
+            let runs = asked.number("runs", 21)?;
+            Box::new(move || scale(&subject(), &Scale { lists, entries, runs }))
+        }
         other => return Err(format!("there is no proof {other:?}")),
     };
     asked.finish()?;
     Ok(run)
+}
+
+/// The file systems with these names; all when none is named.
+fn systems(names: &[String]) -> Result<Vec<FileSystem>, String> {
+    let known = |name: &String| {
+        let found = FileSystem::ALL.into_iter().find(|system| system.name() == name);
+        found.ok_or_else(|| format!("there is no file system {name:?} to be had"))
+    };
+    if names.is_empty() { Ok(FileSystem::ALL.to_vec()) } else { names.iter().map(known).collect() }
 }

@@ -8,7 +8,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use manifest_cli::Environment;
+use manifest_store::{Clock, IfTaken, NewRecord, Origin, Store, StoreError, StoreOptions};
 use manifest_testkit::{Image, Index, Ran, Workspace};
 use serde_json::Value;
 
@@ -126,6 +128,21 @@ impl Cli {
         failed
     }
 
+    /// The store as a library, by a clock that stands still.
+    pub fn store_at(&self, time: &str) -> Store {
+        let time: Timestamp = time.parse().unwrap();
+        let clock = Clock::new(move || time);
+        Store::open(self.workspace.store(), StoreOptions { clock, ..StoreOptions::default() })
+    }
+
+    /// Puts a single image into the store, under this name; its id.
+    pub fn keep(&self, name: &str, image: &Image) -> String {
+        let new = NewRecord::kept(image.manifest(), Some(&image.media_type()), Origin::Imported).unwrap();
+        let store = self.store_at("2026-01-02T03:04:05Z");
+        let name = name.parse().unwrap();
+        wait(async move { store.create(&name, Whole(new), IfTaken::Refuse).await }).unwrap().id().to_string()
+    }
+
     /// The content of all files of the store, but for the locks.
     pub fn store(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
@@ -183,6 +200,22 @@ impl Cli {
     pub fn document(&self, list: &str) -> Value {
         serde_json::from_str(&self.ok(&format!("inspect --raw {list}"))).unwrap()
     }
+}
+
+/// A record that is saved as it is.
+struct Whole(NewRecord);
+
+impl TryFrom<Whole> for NewRecord {
+    type Error = StoreError;
+
+    fn try_from(Whole(new): Whole) -> Result<Self, StoreError> {
+        Ok(new)
+    }
+}
+
+/// Waits for what the library does.
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 fn put_document(layout: &Path, document: &Value, name: &str) -> Put {

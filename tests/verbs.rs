@@ -26,10 +26,18 @@ mod create;
 mod create_from;
 #[path = "verbs/help.rs"]
 mod help;
+#[path = "verbs/history.rs"]
+mod history;
+#[path = "verbs/holds.rs"]
+mod holds;
 #[path = "verbs/inspect.rs"]
 mod inspect;
+#[path = "verbs/ls.rs"]
+mod ls;
 #[path = "verbs/names.rs"]
 mod names;
+#[path = "verbs/prune.rs"]
+mod prune;
 #[path = "verbs/push.rs"]
 mod push;
 #[path = "verbs/remove.rs"]

@@ -118,3 +118,45 @@ fn a_name_without_a_transport_is_looked_for_in_the_store_only() {
     cli.fails(3, "inspect app").says("list_not_found", &["manifest ls"]);
     cli.fails(2, "inspect dir:/x").says("invalid_reference", &["\"dir:\" is not supported"]);
 }
+
+// A0-5
+#[test]
+fn sources_tell_what_was_typed_and_what_it_is_pinned_to() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    let digest = Image::new("linux/amd64").push_to(&registry, "app", "v1");
+    let typed = format!("docker://{}/app:v1", registry.address());
+    let arm = cli.image("linux/arm64");
+    cli.ok(&format!("create app {typed} {arm}"));
+    let object = cli.json("inspect app --sources");
+    let source = object["sources"][0].clone();
+    assert_eq!((&source["entry"], &source["digest"]), (&json!(digest.to_string()), &json!(digest.to_string())));
+    assert_eq!(source["from"], typed);
+    assert_eq!(source["place"], format!("docker://{}/app", registry.address()));
+    assert!(source["resolved"].as_str().unwrap().ends_with('Z'), "{source}");
+    assert_eq!(object["sources"][1]["from"], arm.to_string());
+    let printed = cli.ok("inspect app --sources");
+    let row: Vec<&str> = printed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], [&*digest.to_string(), &typed, source["place"].as_str().unwrap(), &digest.to_string()]);
+    assert!(cli.ok("inspect app --sources --holders").starts_with("HOLDER  SINCE  UNTIL\n\nENTRY"));
+    assert_eq!(cli.json("inspect app").get("sources"), None, "only when asked for");
+
+    cli.ok("create all store:app");
+    let id = cli.json("inspect app")["list"]["id"].clone();
+    assert_eq!(cli.json("inspect all --sources")["sources"][0]["record"], id);
+}
+
+#[test]
+fn images_of_the_store_are_shown_with_their_names() {
+    let cli = Cli::new();
+    let image = Image::new("linux/amd64");
+    let id = cli.keep("base:1", &image);
+    let printed = cli.ok("inspect base:1");
+    let head = format!("Name:    localhost/base:1\nId:      {id}\nDigest:  {}\nType:    ", image.digest());
+    assert!(printed.starts_with(&head) && printed.contains(", a single image\nConfig:  sha256:"), "{printed}");
+    let object = cli.json("inspect base:1");
+    assert_eq!((&object["schema"], &object["origin"]), (&json!("inspect-image/1"), &json!("store:base:1")));
+    assert_eq!((&object["record"]["id"], &object["image"]["digest"]), (&json!(id), &json!(image.digest().to_string())));
+    assert_eq!(cli.ok("inspect --raw base:1").as_bytes(), image.manifest());
+    assert_eq!(cli.json("inspect base:1 --holders --sources")["sources"], json!([]));
+    cli.fails(2, "inspect base:1 --format oci").says("misuse", &["localhost/base:1 is an image"]);
+}

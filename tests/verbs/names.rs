@@ -1,4 +1,6 @@
-//! Names and ids: `ls`, `exists`, `rm`, `tag` and `untag`.
+//! Names and ids: `exists`, `rm`, `tag`, `untag`, `rename` and `cp`.
+
+use manifest_testkit::{FakeRegistry, Image};
 
 use crate::in_process::Cli;
 
@@ -67,23 +69,6 @@ fn exists_answers_by_its_exit_code() {
     }
     std::fs::write(cli.record("app"), "damage").unwrap();
     assert_eq!(cli.run("exists app").code, Some(7));
-}
-
-#[test]
-fn ls_shows_the_lists_the_last_changed_first() {
-    let cli = Cli::new();
-    assert_eq!(cli.ok("ls"), "NAME  ID  ENTRIES  FORMAT  CHANGED\n");
-    let first = cli.ok("create app:1 --format v2s2");
-    let second = cli.ok(&format!("create app:2 {}", cli.image("linux/amd64")));
-    cli.ok("tag app:2 registry.example.com/app:2");
-    let printed = cli.ok("ls");
-    let words: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[1][..4], ["localhost/app:2", &second[..12], "1", "oci"]);
-    assert_eq!(words[2], ["registry.example.com/app:2", &second[..12]]);
-    assert_eq!(words[3][..4], ["localhost/app:1", &first[..12], "0", "v2s2"]);
-    assert_eq!(cli.ok("list"), printed);
-    let lists = cli.json("ls")["lists"].clone();
-    assert_eq!(lists[0]["names"], serde_json::json!(["localhost/app:2", "registry.example.com/app:2"]));
 }
 
 #[test]
@@ -176,4 +161,140 @@ fn rm_may_ignore_what_is_not_there() {
     }
     assert!(cli.ok("rm --ignore gone app lost").contains("Deleted"));
     cli.fails(2, "rm").says("misuse", &["<LIST>"]);
+}
+
+// A0-12, A0-13
+#[test]
+fn a_tag_changes_neither_digest_nor_sources_and_may_be_repeated() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    Image::new("linux/amd64").push_to(&registry, "app", "v1");
+    cli.ok(&format!("create app {}/app:v1", registry.address()));
+    let before = cli.json("inspect app --sources");
+    for _ in 0..2 {
+        cli.ok("tag app app:stable");
+        let (one, other) = (cli.json("inspect app --sources"), cli.json("inspect app:stable --sources"));
+        assert_eq!(one["document"], other["document"]);
+        assert_eq!(one["sources"], before["sources"]);
+        assert_eq!(
+            other["list"]["names"],
+            serde_json::json!(["localhost/app:latest", "localhost/app:stable"])
+        );
+    }
+    assert_eq!(registry.address(), before["sources"][0]["from"].as_str().unwrap().split('/').next().unwrap());
+}
+
+// A0-14
+#[test]
+fn a_digest_that_nothing_has_is_not_found() {
+    let cli = Cli::new();
+    cli.ok("create app");
+    cli.fails(3, &format!("tag sha256:{} new", "1".repeat(64))).says("list_not_found", &["sha256:1111"]);
+    cli.fails(3, &format!("tag {} new", "1".repeat(64))).says("list_not_found", &["1111"]);
+}
+
+// A1-14
+#[test]
+fn a_list_without_its_only_name_is_found_by_its_id() {
+    let cli = Cli::new();
+    let id = cli.ok("create app");
+    cli.ok("untag app");
+    assert_eq!(cli.json(&format!("inspect {id}"))["list"]["names"], serde_json::json!([]));
+    cli.fails(3, "untag app").says("list_not_found", &["localhost/app:latest"]);
+}
+
+#[test]
+fn rename_moves_a_name_in_one_step() {
+    let cli = Cli::new();
+    let id = cli.ok(&format!("create app {}", cli.image("linux/amd64")));
+    cli.ok("tag app app:1");
+    assert_eq!(cli.ok("rename app web:2"), id);
+    assert_eq!(cli.run("exists app").code, Some(1));
+    let names = serde_json::json!(["localhost/app:1", "localhost/web:2"]);
+    assert_eq!(cli.json("inspect web:2")["list"]["names"], names);
+    let printed = cli.json("rename web:2 web:2");
+    assert_eq!((&printed["schema"], &printed["names"]), (&serde_json::json!("rename/1"), &names));
+    assert_eq!(cli.json("history web:2")["changes"].as_array().unwrap().len(), 3, "nothing was renamed");
+
+    cli.ok("create other");
+    cli.fails(4, "rename web:2 other").says("name_taken", &["localhost/other:latest", "manifest untag"]);
+    cli.fails(3, "rename gone new").says("list_not_found", &["gone"]);
+    cli.fails(2, &format!("rename {id} new")).says("invalid_reference", &["an id"]);
+    cli.fails(2, "rename web:2 Bad").says("invalid_reference", &["Bad"]);
+    cli.fails(2, "rename web:2").says("misuse", &["<NEW>"]);
+}
+
+#[test]
+fn a_copy_has_the_same_bytes_and_goes_its_own_way() {
+    let cli = Cli::new();
+    let id = cli.ok(&format!("create app {} --format oci", cli.image("linux/amd64")));
+    cli.ok("hold app --by ci");
+    let copy = cli.ok("cp app copy:1");
+    assert_ne!(copy, id);
+    let (one, other) = (cli.json("inspect app --sources"), cli.json("inspect copy:1 --sources --holders"));
+    assert_eq!(one["document"], other["document"]);
+    assert_eq!(one["sources"], other["sources"]);
+    assert_eq!(other["holders"], serde_json::json!([]), "holds stay behind");
+    assert_eq!(cli.ok("inspect --raw app"), cli.ok("inspect --raw copy:1"));
+    let changes = cli.json("history copy:1")["changes"].clone();
+    assert_eq!(changes.as_array().unwrap().len(), 1);
+    assert_eq!(changes[0]["command"], "manifest cp app copy:1");
+
+    cli.ok(&format!("add copy:1 {}", cli.image("linux/arm64")));
+    assert_eq!((cli.platforms("app").len(), cli.platforms("copy:1").len()), (1, 2));
+
+    cli.fails(4, "cp app copy:1").says("name_taken", &["copy:1", "--replace"]);
+    let again = cli.json("cp app copy:1 --replace");
+    assert_eq!(again["schema"], "cp/1");
+    assert_eq!(cli.json(&format!("inspect {copy}"))["list"]["names"], serde_json::json!([]));
+    cli.fails(3, "cp gone new").says("list_not_found", &["gone"]);
+    cli.fails(2, "cp app Bad").says("invalid_reference", &["Bad"]);
+}
+
+#[test]
+fn a_published_list_is_copied_to_the_byte() {
+    let cli = Cli::new();
+    let image = cli.image("linux/amd64");
+    let odd = cli.put_document(
+        &serde_json::json!({
+            "x-unknown": 1, "schemaVersion": 2,
+            "manifests": [{"size": 300, "digest": image.digest, "mediaType": "application/vnd.oci.image.manifest.v1+json"}],
+        }),
+        "odd",
+    );
+    cli.ok(&format!("create app --from {odd}"));
+    cli.ok("cp app copy");
+    assert_eq!(cli.json("inspect copy")["document"]["digest"], *odd.digest);
+    assert_eq!(cli.ok("inspect --raw copy"), cli.ok("inspect --raw app"));
+}
+
+#[test]
+fn images_have_names_like_lists() {
+    let cli = Cli::new();
+    let image = Image::new("linux/amd64");
+    let id = cli.keep("base:1", &image);
+    assert_eq!(cli.ok("tag base:1 base:2"), format!("{id}\n"));
+    assert_eq!(cli.ok("rename base:1 base:3"), format!("{id}\n"));
+    for (line, code) in [("exists base:2", 0), ("exists base:1", 1), (&*format!("exists {id}"), 0)] {
+        assert_eq!(cli.run(line).code, Some(code), "{line}");
+    }
+    let copy = cli.ok("cp base:2 copy");
+    assert_eq!(cli.ok("inspect --raw copy").as_bytes(), image.manifest());
+    let copied = cli.json("inspect copy");
+    assert_eq!(
+        (&copied["record"]["origin"], &copied["record"]["kind"]),
+        (&"imported".into(), &"image".into())
+    );
+    assert_eq!(cli.ok("untag base:3"), "Untagged: localhost/base:3\n");
+    assert_eq!(cli.ok("rm base:2"), format!("Untagged: localhost/base:2\nDeleted: {id}\n"));
+    assert_eq!(cli.ok(&format!("rm {copy}")), format!("Untagged: localhost/copy:latest\nDeleted: {copy}"));
+    cli.keep("base", &image);
+    for line in [
+        "add base oci:/x",
+        "annotate --index base --annotation a=b",
+        "undo base",
+        "inspect base --format v2s2",
+    ] {
+        let failed = cli.fails(2, line);
+        assert!(failed.text.contains("localhost/base:latest is an image"), "{line}: {}", failed.text);
+    }
 }

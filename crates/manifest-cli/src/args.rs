@@ -7,6 +7,8 @@ use clap::Args;
 use manifest_core::{Annotate, Annotations, OnConflict, Platform};
 use manifest_publish::Attestations;
 
+use crate::table::clean;
+
 /// How registries are spoken to.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Registry options")]
@@ -41,7 +43,7 @@ pub(crate) struct RegistryArgs {
 }
 
 /// Which entries of an image argument are taken.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub(crate) struct SelectArgs {
     /// Add every entry of an IMAGE that is itself a list
@@ -50,6 +52,9 @@ pub(crate) struct SelectArgs {
     /// Add the entry for this platform, as in linux/arm64; may be repeated
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Vec<Platform>,
+    /// Ask the registry even where what is remembered of an IMAGE would serve
+    #[arg(long)]
+    pub(crate) refresh: bool,
     /// Whether attestations come along with the images that they describe
     #[arg(long, value_name = "keep|drop", default_value = "keep", value_parser = attestations)]
     pub(crate) attestations: Attestations,
@@ -136,14 +141,28 @@ fn jobs(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads a time such as `30s`, `1m30s`, `250ms`, or a number of seconds.
+/// The longest name of a holder, in characters.
+const HOLDER: usize = 256;
+
+/// Reads who holds a record.
+pub(crate) fn holder(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is empty".to_owned()),
+        _ if text.chars().count() > HOLDER => Err(format!("it has more than {HOLDER} characters")),
+        _ if clean(text) != text => Err("it has characters that cannot be shown".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Reads a time such as `30s`, `1m30s`, `250ms`, `7d`, or a number of seconds. A day has 24 hours.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Ok(Duration::from_secs(seconds.into()));
     }
     let time = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_not_a_time| "it is written 30s, 1m30s or 250ms".to_owned())?;
+        .parse::<jiff::Span>()
+        .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_not_a_time| "it is written 30s, 1m30s, 250ms or 7d".to_owned())?;
     Duration::try_from(time).map_err(|_negative| "it cannot be negative".to_owned())
 }
 
@@ -153,12 +172,19 @@ mod tests {
 
     #[test]
     fn times_are_read_as_people_write_them() {
-        for (text, millis) in
-            [("30s", 30_000), ("250ms", 250), ("1m30s", 90_000), ("2h", 7_200_000), ("5", 5_000), ("0", 0)]
-        {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("250ms", 250),
+            ("1m30s", 90_000),
+            ("2h", 7_200_000),
+            ("7d", 604_800_000),
+            ("1w1d12h", 734_400_000),
+            ("5", 5_000),
+            ("0", 0),
+        ] {
             assert_eq!(duration(text).unwrap().as_millis(), millis, "{text}");
         }
-        for text in ["", "soon", "-1s", "1.5.2s"] {
+        for text in ["", "soon", "-1s", "1.5.2s", "1mo", "1y"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
+use manifest_core::ListName;
 use manifest_store::{Selector, Store, StoreOptions};
 use manifest_transport::auth::{CredentialError, CredentialSearch, Login};
 use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport, TransportError};
@@ -28,6 +29,11 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(environment: Environment, ui: Ui, global: Global, arguments: &[OsString]) -> Self {
         Self { environment, ui, global, command_line: command_line(arguments) }
+    }
+
+    /// Whether only results are wanted.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.global.quiet
     }
 
     /// The store; nothing is opened before it is used.
@@ -108,6 +114,11 @@ fn host(location: &Location) -> Option<&str> {
         Location::Registry(reference) => Some(reference.domain()),
         _ => None,
     }
+}
+
+/// The name that a list has or gets.
+pub(crate) fn list_name(text: &str) -> Result<ListName, CliError> {
+    text.parse().map_err(|error| CliError::Name(text.to_owned(), error))
 }
 
 /// The list that a LIST argument names.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::{PublishError, ResolveError};
-use manifest_store::{StoreError, UpdateError};
+use manifest_store::{HeldBy, StoreError, UpdateError};
 use manifest_transport::{LocationError, TransportError};
 use serde::Serialize;
 
@@ -35,6 +35,19 @@ pub(crate) enum CliError {
     Publish(Box<PublishError>),
     #[error("{0} has no entry for {1}; it has {2}")]
     NoSuchPlatform(String, String, String),
+    /// Nothing is remembered of an image.
+    #[error("nothing is remembered of {0}")]
+    NotRemembered(String),
+    /// Somebody needs the record to stay.
+    #[error("{what} is held by {by}")]
+    Held {
+        /// The record, as people call it.
+        what: String,
+        /// Those who hold it.
+        by: String,
+        /// Whether all of them are lists that have entries of it.
+        lists_only: bool,
+    },
     /// Another error, of which this verb knows better what would help.
     #[error("{0}")]
     Advised(Box<Self>, String),
@@ -211,7 +224,11 @@ impl CliError {
             Self::Encode(error) => encode(error),
             Self::Resolve(error) => resolve(error),
             Self::Publish(error) => publish(error),
+            Self::Held { lists_only, .. } => held(*lists_only),
             Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
+            Self::NotRemembered(_) => {
+                meaning("not_remembered", 3).hint("manifest cache ls shows what is remembered")
+            }
             Self::Advised(error, hint) => error.meaning().hint(hint),
             Self::File(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
                 meaning("file_not_found", 3)
@@ -228,6 +245,26 @@ impl CliError {
 /// How images are named.
 const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME] or store:LIST";
 
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+fn held(lists_only: bool) -> Meaning {
+    let hint = if lists_only {
+        "remove those lists first, or their entries of it; --force removes it all the same"
+    } else {
+        "manifest release LIST --by WHO ends a hold; --force removes it all the same"
+    };
+    meaning("held", 4).hint(hint)
+}
+
 fn store(error: &StoreError) -> Meaning {
     match error {
         StoreError::NotFound(_) => meaning("list_not_found", 3).hint("manifest ls shows the lists there are"),
@@ -235,6 +272,16 @@ fn store(error: &StoreError) -> Meaning {
             .hint("--if-exists amend adds to the list that is there, --if-exists replace starts anew"),
         StoreError::SeveralNames { .. } => {
             meaning("several_names", 4).hint("name one of them to remove that name only, or add --force")
+        }
+        StoreError::Held { by, .. } => held(by.iter().all(|by| matches!(by, HeldBy::List(_)))),
+        StoreError::NotAList(_) => meaning("not_a_list", 2)
+            .hint("an image is kept as it is; manifest add LIST IMAGE puts it into a list"),
+        StoreError::NoManifest(_) => meaning("bad_content", 7),
+        StoreError::NothingToUndo(_) => {
+            meaning("nothing_to_undo", 3).hint("manifest history LIST shows what was done")
+        }
+        StoreError::NoSuchChange { .. } => {
+            meaning("no_such_change", 3).hint("manifest history LIST shows the numbers")
         }
         StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
         StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),

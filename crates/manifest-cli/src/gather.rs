@@ -5,13 +5,14 @@ use std::path::absolute;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
-use manifest_publish::{Selection, choose, resolve};
+use manifest_publish::{Fresh, Known, Selection, choose, resolve, resolve_known};
 use manifest_store::{Draft, RecordId, Source, Store};
 use manifest_transport::{Location, Transport};
 
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
 use crate::error::CliError;
+use crate::words::ago;
 
 /// Images that are read at once.
 const AT_ONCE: usize = 24;
@@ -25,6 +26,8 @@ pub(crate) struct Gathered {
     pub(crate) sources: Vec<Source>,
     /// The origin, for people.
     pub(crate) origin: String,
+    /// When it was read, if that was before and nothing newer could be read.
+    pub(crate) remembered: Option<Timestamp>,
 }
 
 impl Gathered {
@@ -55,6 +58,7 @@ pub(crate) struct Images {
     locations: Vec<(String, Location)>,
     selection: Selection,
     change: Annotate,
+    fresh: Fresh,
 }
 
 impl Images {
@@ -82,7 +86,8 @@ impl Images {
             attestations: select.attestations,
             nest: select.nest,
         };
-        Ok(Self { locations, selection, change })
+        let fresh = if select.refresh { Fresh::Always } else { Fresh::WherePossible };
+        Ok(Self { locations, selection, change, fresh })
     }
 
     /// Where the images are.
@@ -98,11 +103,20 @@ impl Images {
         store: &Store,
     ) -> Result<Vec<Gathered>, CliError> {
         let transport = context.transport(registry, &self.locations())?;
-        stream::iter(&self.locations)
+        let all: Vec<Gathered> = stream::iter(&self.locations)
             .map(|(text, location)| self.one(text, location, &transport, store))
             .buffered(AT_ONCE)
             .try_collect()
-            .await
+            .await?;
+        for Gathered { origin, remembered, .. } in &all {
+            if let Some(read) = remembered {
+                let read = ago(*read, Timestamp::now());
+                context.ui.note(format_args!(
+                    "{origin} is cached, as it was read {read}; --refresh asks the registry"
+                ));
+            }
+        }
+        Ok(all)
     }
 
     async fn one(
@@ -116,17 +130,24 @@ impl Images {
             return self.record(text, location, store).await;
         };
         let what = location.to_string();
-        let resolved = resolve(&place, &which, &self.selection, &what).await?;
+        let (resolved, remembered) = match location {
+            Location::Registry(reference) => {
+                let reference = Known::name(reference);
+                let known = Known { place: &place, which: &which, reference: &reference, fresh: self.fresh };
+                resolve_known(known, &store.cache(), &self.selection).await?
+            }
+            _ => (resolve(&place, &which, &self.selection, &what).await?, None),
+        };
         let entries = self.changed(resolved.entries, resolved.was_list)?;
         let source = Source {
             from: text.to_owned(),
             place: place.to_string(),
             digest: resolved.digest,
-            resolved: Timestamp::now(),
+            resolved: remembered.unwrap_or_else(Timestamp::now),
             entries: entries.iter().map(|entry| entry.digest).collect(),
             record: None,
         };
-        Ok(Gathered { entries, sources: vec![source], origin: what })
+        Ok(Gathered { entries, sources: vec![source], origin: what, remembered })
     }
 
     /// Takes entries over from another list of the store, with their sources.
@@ -149,7 +170,7 @@ impl Images {
             Source { entries: kept, record: Some(record.id()), ..source.clone() }
         };
         let sources = record.sources().iter().map(with_chosen).filter(|source| !source.entries.is_empty());
-        Ok(Gathered { sources: sources.collect(), entries, origin: what })
+        Ok(Gathered { sources: sources.collect(), entries, origin: what, remembered: None })
     }
 
     /// Applies what the user says of the entries.

@@ -11,11 +11,14 @@ mod digestfile;
 mod entry;
 mod environment;
 mod error;
+mod filter;
 mod gather;
+mod holders;
 mod report;
 mod run;
 mod table;
 mod ui;
+mod words;
 
 pub use environment::Environment;
 pub use run::{main, run};

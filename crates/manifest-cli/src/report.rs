@@ -3,21 +3,67 @@
 //! Every object has a member `schema`, the name and version of its shape. Within a version members are only added.
 
 use manifest_core::{Annotations, Descriptor, Encoded, List, Platform};
-use manifest_store::Record;
+use manifest_store::{Origin, Record};
 use serde::Serialize;
 
-/// A list of the store, in short.
+/// A list or image of the store, in short.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ListReport {
     pub(crate) id: String,
     pub(crate) names: Vec<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) origin: Origin,
     pub(crate) digest: String,
     pub(crate) media_type: String,
     pub(crate) size: usize,
     pub(crate) entries: usize,
     pub(crate) created: String,
     pub(crate) updated: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pushed: Option<PushedReport>,
+}
+
+/// The last time that it was pushed.
+#[derive(Debug, Serialize)]
+pub(crate) struct PushedReport {
+    when: String,
+    target: String,
+    digest: String,
+}
+
+/// Where an entry of a list, or an image, came from.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SourceReport {
+    pub(crate) entry: String,
+    pub(crate) from: String,
+    pub(crate) place: String,
+    pub(crate) digest: String,
+    pub(crate) resolved: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) record: Option<String>,
+}
+
+/// Where the entries of a record came from, in their order; those of which nothing is known are left out.
+pub(crate) fn sources(record: &Record) -> Vec<SourceReport> {
+    let image = record.image().map(|_| record.encoded().digest);
+    let digests = record.entries().iter().map(|entry| entry.digest).chain(image);
+    let known = digests.filter_map(|entry| Some((entry, record.sources().place_of(&entry)?)));
+    known
+        .map(|(entry, source)| SourceReport {
+            entry: entry.to_string(),
+            from: source.from.clone(),
+            place: source.place.clone(),
+            digest: source.digest.to_string(),
+            resolved: source.resolved.to_string(),
+            record: source.record.map(|id| id.to_string()),
+        })
+        .collect()
+}
+
+/// What a record is of, in a word.
+pub(crate) fn kind(record: &Record) -> &'static str {
+    if record.image().is_some() { "image" } else { "list" }
 }
 
 impl From<&Record> for ListReport {
@@ -26,12 +72,19 @@ impl From<&Record> for ListReport {
         Self {
             id: record.id().to_string(),
             names: record.names().iter().map(ToString::to_string).collect(),
+            kind: kind(record),
+            origin: record.origin(),
             digest: encoded.digest.to_string(),
             media_type: encoded.media_type.to_string(),
             size: encoded.bytes.len(),
             entries: record.entries().len(),
             created: record.created().to_string(),
             updated: record.updated().to_string(),
+            pushed: record.pushed().map(|pushed| PushedReport {
+                when: pushed.when.to_string(),
+                target: pushed.target.clone(),
+                digest: pushed.digest.to_string(),
+            }),
         }
     }
 }

@@ -4,15 +4,21 @@
 //! step, see [`Plan`]), brings it there by digest, and moves the name last. Nothing here edits lists, keeps records
 //! or prints.
 
+mod cached;
+mod documents;
 mod error;
 mod plan;
 mod push;
+mod refresh;
 mod resolve;
 mod survey;
 
+pub use cached::{Fresh, Known, resolve_known};
+pub use documents::Documents;
 pub use error::{MAX_NESTING, PublishError, ResolveError};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, push};
+pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 
 /// The README's example is compiled with the documentation tests.

@@ -5,8 +5,9 @@ use std::collections::btree_map::Entry as Known;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Document, ImageManifest, Kind, Match, Platform};
-use manifest_transport::{Fetched, Place, Which};
+use manifest_transport::{Fetched, Which};
 
+use crate::documents::Documents;
 use crate::error::{MAX_NESTING, ResolveError};
 use crate::survey::check;
 
@@ -66,8 +67,8 @@ pub struct Resolved {
 ///
 /// # Errors
 /// [`ResolveError::SeveralPlatforms`] and [`ResolveError::NoSuchPlatform`] name the platforms that there are.
-pub async fn resolve(
-    place: &Place,
+pub async fn resolve<D: Documents>(
+    place: &D,
     which: &Which,
     selection: &Selection,
     what: &str,
@@ -96,8 +97,8 @@ pub fn describe(fetched: &Fetched) -> Descriptor {
     descriptor
 }
 
-async fn of_image(
-    place: &Place,
+async fn of_image<D: Documents>(
+    place: &D,
     image: &ImageManifest,
     descriptor: &Descriptor,
     selection: &Selection,
@@ -119,8 +120,8 @@ async fn of_image(
 }
 
 /// The platform that an image's configuration tells; artifacts have none.
-async fn platform(
-    place: &Place,
+async fn platform<D: Documents>(
+    place: &D,
     image: &ImageManifest,
     what: &str,
 ) -> Result<Option<Platform>, ResolveError> {
@@ -179,8 +180,8 @@ pub fn choose(
 }
 
 /// Puts the entries of nested lists in the place of the lists; each list is read once.
-async fn flatten(
-    place: &Place,
+async fn flatten<D: Documents>(
+    place: &D,
     mut entries: Vec<Descriptor>,
     what: &str,
 ) -> Result<Vec<Descriptor>, ResolveError> {
@@ -210,7 +211,7 @@ async fn flatten(
 }
 
 /// The entries of a list in a list.
-async fn entries_of(place: &Place, list: &Descriptor) -> Result<Vec<Descriptor>, ResolveError> {
+async fn entries_of<D: Documents>(place: &D, list: &Descriptor) -> Result<Vec<Descriptor>, ResolveError> {
     match read_child(place, list).await?.document {
         Document::List(list, _) => Ok(list.entries().to_vec()),
         // Its media type is that of a list, and it was checked.
@@ -219,15 +220,15 @@ async fn entries_of(place: &Place, list: &Descriptor) -> Result<Vec<Descriptor>,
 }
 
 /// Reads a child, which must be what the list says of it.
-async fn read_child(place: &Place, entry: &Descriptor) -> Result<Fetched, ResolveError> {
+async fn read_child<D: Documents>(place: &D, entry: &Descriptor) -> Result<Fetched, ResolveError> {
     let fetched = place.manifest(&entry.digest.into()).await?;
     check(entry, &fetched).map_err(|untrue| ResolveError::Untrue(Box::new(untrue)))?;
     Ok(fetched)
 }
 
 /// Looks into entries of which the list does not say what platform they are for; into each digest once.
-async fn fill(
-    place: &Place,
+async fn fill<D: Documents>(
+    place: &D,
     mut entries: Vec<Descriptor>,
     what: &str,
 ) -> Result<Vec<Descriptor>, ResolveError> {

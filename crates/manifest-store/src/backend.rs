@@ -13,6 +13,7 @@ use manifest_core::ListName;
 use crate::lock::Attempt;
 use crate::{RecordId, StoreError};
 
+pub(crate) use escape::escape;
 pub(crate) use local::Local;
 #[cfg(feature = "shared")]
 pub(crate) use shared::Shared;
@@ -43,6 +44,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The ids of all records, sorted; what has another name is none of ours.
     fn ids(&self) -> Result<Vec<RecordId>, StoreError>;
 
+    /// The file names of all references that something is remembered of, sorted.
+    fn cached(&self) -> Result<Vec<String>, StoreError>;
+
     /// Where the thing of a key lies, for messages.
     fn path(&self, key: &Key) -> PathBuf;
 
@@ -55,6 +59,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 pub(crate) enum Key {
     Name(ListName),
     Record(RecordId),
+    /// What is remembered of a reference, under the file name that stands for it.
+    Cache(String),
 }
 
 /// What can be locked; the order is the one in which several are locked.

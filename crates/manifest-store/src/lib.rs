@@ -12,7 +12,10 @@
 //! on files is done on tokio's blocking threads, the edit itself on the caller's.
 
 mod backend;
+mod cache;
 mod catalog;
+#[cfg(test)]
+mod crash;
 mod draft;
 mod error;
 mod files;
@@ -27,6 +30,7 @@ mod source;
 mod store;
 mod text;
 
+pub use cache::{Cache, Cached, CachedDocument};
 pub use draft::{Base, Draft};
 pub use error::{StoreError, UpdateError};
 pub use history::{Beside, Change, History, Revert};

@@ -54,8 +54,9 @@ impl Place {
             return Err(refused(scheme, "what follows :// is not the name of a bucket"));
         }
         let prefix = prefix.trim_end_matches('/');
-        let is_part =
-            |part: &str| !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control() || "?#\\".contains(c));
+        let is_part = |part: &str| {
+            !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control() || "?#\\".contains(c))
+        };
         if !prefix.is_empty() && !prefix.split('/').all(is_part) {
             return Err(refused(scheme, "its prefix has an empty part, `.`, `..`, `?`, `#` or a backslash"));
         }
@@ -105,7 +106,8 @@ fn directory(rest: &str) -> Result<PathBuf, StoreError> {
 #[cfg(unix)]
 fn path_of(bytes: Vec<u8>) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
-    Some(std::ffi::OsString::from_vec(bytes).into()).filter(|path: &PathBuf| !path.as_os_str().as_encoded_bytes().contains(&0))
+    Some(std::ffi::OsString::from_vec(bytes).into())
+        .filter(|path: &PathBuf| !path.as_os_str().as_encoded_bytes().contains(&0))
 }
 
 #[cfg(not(unix))]

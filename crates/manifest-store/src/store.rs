@@ -17,8 +17,9 @@ use crate::backend::{Backend, Local, LockKey, Stop};
 use crate::catalog::{Catalog, Creation, Found, Removal, Renaming};
 use crate::files::Disk;
 use crate::record::{Opened, Settled, Stamp};
-use crate::{Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
-use waiting::{Locks, Turn, blocking};
+use crate::{Cache, Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
+pub(crate) use waiting::blocking;
+use waiting::{Locks, Turn};
 
 /// The place of records.
 ///
@@ -145,7 +146,7 @@ impl Store {
         Self::over(Local::new(root.into(), Box::new(Disk)), options)
     }
 
-    fn over(backend: impl Backend + 'static, options: StoreOptions) -> Self {
+    pub(crate) fn over(backend: impl Backend + 'static, options: StoreOptions) -> Self {
         Self { backend: Arc::new(backend), options: Arc::new(options) }
     }
 
@@ -315,6 +316,11 @@ impl Store {
                 return Ok(record);
             }
         }
+    }
+
+    /// What references stood for when they were read last.
+    pub fn cache(&self) -> Cache {
+        Cache(self.backend.clone())
     }
 
     /// Takes a hold on a record: it is not removed as long as somebody holds it. Holds outlive processes; the same

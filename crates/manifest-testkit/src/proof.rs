@@ -8,16 +8,26 @@
 //! - [`kill`]: commands are killed at random moments;
 //! - [`syscalls`]: each file-system call of a command fails, or is the last thing that it does;
 //! - [`locks`]: the holder of a lock stands still or dies; a record is held and removed by many at once;
-//! - [`machine`]: the disk is full, read-only or somebody else's.
+//! - [`machine`]: the disk is full, read-only or somebody else's;
+//! - [`power`]: the power fails, on three file systems;
+//! - [`bits`]: each file of a store is damaged in each way;
+//! - [`planted`]: links planted by others, odd paths and names, a clock that jumps;
+//! - [`scale`]: many lists, a long list, a long history.
 
+mod bits;
 mod chance;
+mod disk;
 mod edits;
 mod facts;
+mod fingerprint;
 mod health;
 mod kill;
 mod locks;
 mod machine;
 mod material;
+mod planted;
+mod power;
+mod scale;
 mod subject;
 mod syscalls;
 mod tree;
@@ -25,10 +35,15 @@ mod writer;
 
 use std::fmt;
 
+pub use bits::{Bits, bits};
+pub use disk::FileSystem;
 pub use edits::{Edits, Spread, edits};
 pub use kill::{Kills, kill};
 pub use locks::{Locks, locks};
 pub use machine::{Machine, machine};
+pub use planted::{Planted, planted};
+pub use power::{Power, power};
+pub use scale::{Scale, scale};
 pub use subject::Subject;
 pub use syscalls::{Faults, Syscalls, syscalls};
 

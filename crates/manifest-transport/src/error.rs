@@ -1,5 +1,6 @@
 //! What can go wrong between here and the place where an image lives.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -181,6 +182,9 @@ pub enum TransportError {
     /// The place can only be read from, which an archive can.
     #[error("{0} can only be read from")]
     ReadOnly(String),
+    /// A [`Reader`](crate::Reader) failed, for a reason of its own.
+    #[error("{0} cannot be read")]
+    Reader(Digest, #[source] Box<dyn Error + Send + Sync>),
     /// Another process keeps a layout locked.
     #[error("the layout {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
     LayoutBusy(PathBuf, Duration),

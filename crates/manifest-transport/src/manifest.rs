@@ -65,6 +65,19 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    /// A manifest that somebody kept, under its digest and with its media type.
+    ///
+    /// # Errors
+    /// [`TransportError::DigestMismatch`] and [`TransportError::Decode`], which name it `what`.
+    pub fn kept(
+        what: &str,
+        digest: &Digest,
+        bytes: Bytes,
+        media_type: &MediaType,
+    ) -> Result<Self, TransportError> {
+        Self::check(what.to_owned(), &At::Digest(*digest), bytes, Some(media_type), None)
+    }
+
     /// Checks bytes against the digest that asked for them and against what the server said.
     pub(crate) fn check(
         what: String,

@@ -18,6 +18,7 @@ use crate::layout::Layout;
 use crate::location::{Location, Pick};
 use crate::manifest::{At, Fetched};
 use crate::observe::{Observer, Silent};
+use crate::reader::{self, Reader};
 use crate::registry::{Mounted, Opener, Registry};
 use crate::stream::{Blob, collect};
 
@@ -122,6 +123,8 @@ pub enum Place {
     Layout(Layout),
     /// An archive, which can only be read from.
     Archive(Archive),
+    /// Something else that can only be read from, and by digest only.
+    Reader(Arc<dyn Reader>),
 }
 
 /// As people write it, without tag or digest: `docker://HOST/PATH`, `oci:DIRECTORY` or `oci-archive:FILE`.
@@ -131,6 +134,7 @@ impl fmt::Display for Place {
             Self::Repository(remote) => write!(f, "docker://{}/{}", remote.registry.host(), remote.path),
             Self::Layout(layout) => write!(f, "oci:{}", layout.root().display()),
             Self::Archive(archive) => archive.fmt(f),
+            Self::Reader(reader) => reader.fmt(f),
         }
     }
 }
@@ -144,7 +148,8 @@ impl PartialEq for Place {
             }
             (Self::Layout(one), Self::Layout(other)) => one == other,
             (Self::Archive(one), Self::Archive(other)) => one == other,
-            (Self::Repository(_) | Self::Layout(_) | Self::Archive(_), _) => false,
+            (Self::Reader(one), Self::Reader(other)) => Arc::ptr_eq(one, other),
+            (Self::Repository(_) | Self::Layout(_) | Self::Archive(_) | Self::Reader(_), _) => false,
         }
     }
 }
@@ -154,7 +159,7 @@ impl Place {
     pub fn registry_host(&self) -> Option<&str> {
         match self {
             Self::Repository(remote) => Some(remote.registry.host()),
-            Self::Layout(_) | Self::Archive(_) => None,
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => None,
         }
     }
 
@@ -203,9 +208,13 @@ impl Place {
             (Self::Archive(archive), Which::Remote(At::Tag(tag))) => {
                 archive.manifest(&Pick::Name(tag.to_string())).await
             }
-            (Self::Repository(_), Which::Local(pick)) => {
+            (Self::Reader(reader), Which::Remote(At::Digest(digest)) | Which::Local(Pick::Digest(digest))) => {
+                reader::manifest(reader, *digest).await
+            }
+            (Self::Repository(_) | Self::Reader(_), Which::Local(pick)) => {
                 Err(TransportError::NotFound(format!("{self}{pick}")))
             }
+            (Self::Reader(_), Which::Remote(at)) => Err(TransportError::NotFound(format!("{self}{at}"))),
         }
     }
 
@@ -230,6 +239,7 @@ impl Place {
             Self::Repository(remote) => remote.registry.blob(&remote.path, blob).await,
             Self::Layout(layout) => layout.blob(blob).await,
             Self::Archive(archive) => archive.blob(blob).await,
+            Self::Reader(reader) => reader::blob(reader, blob).await,
         }
     }
 
@@ -242,6 +252,7 @@ impl Place {
             Self::Repository(remote) => remote.registry.has_manifest(&remote.path, digest).await,
             Self::Layout(layout) => Ok(layout.has_manifest(digest).await),
             Self::Archive(archive) => archive.has_manifest(digest).await,
+            Self::Reader(reader) => Ok(reader::manifest(reader, *digest).await.is_ok()),
         }
     }
 
@@ -254,6 +265,7 @@ impl Place {
             Self::Repository(remote) => remote.registry.has_blob(&remote.path, &blob.digest).await,
             Self::Layout(layout) => Ok(layout.has_blob(blob).await),
             Self::Archive(archive) => archive.has_blob(blob).await,
+            Self::Reader(reader) => Ok(reader::has_blob(reader, blob).await),
         }
     }
 
@@ -289,7 +301,7 @@ impl Place {
                 remote.registry.upload(&remote.path, blob, None, open).await
             }
             (Self::Layout(layout), _) => layout.put_blob(blob, open().await?).await,
-            (Self::Archive(_), _) => self.read_only(),
+            (Self::Archive(_) | Self::Reader(_), _) => self.read_only(),
         }
     }
 
@@ -308,7 +320,7 @@ impl Place {
                 remote.registry.put_manifest(&remote.path, &At::Digest(*digest), media_type, bytes).await
             }
             Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
-            Self::Archive(_) => self.read_only(),
+            Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }
 
@@ -336,7 +348,7 @@ impl Place {
                 let descriptor = Descriptor::new(media_type.clone(), digest, bytes.len() as u64);
                 layout.set_name(name, descriptor).await
             }
-            Self::Archive(_) => self.read_only(),
+            Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }
 
@@ -350,7 +362,7 @@ impl Place {
                 Ok(tag) => remote.registry.tag_digest(&remote.path, &tag).await,
                 Err(_) => Ok(None),
             },
-            Self::Layout(_) | Self::Archive(_) => {
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => {
                 match self.manifest(&Which::Local(Pick::Name(name.to_owned()))).await {
                     Ok(fetched) => Ok(Some(fetched.digest)),
                     Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),

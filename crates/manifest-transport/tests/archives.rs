@@ -183,8 +183,8 @@ async fn of_several_images_one_is_chosen_by_any_spelling_of_its_name_or_by_its_p
     let text = format!("docker-archive:{}", path.display());
     let error = read(&text).await.unwrap_err().to_string();
     assert!(error.contains("2 manifests: first:latest, first:v1, r.io/second:v2"), "{error}");
-    let [first, second] = [":@0", ":@1"].map(|pick| read(&format!("{text}{pick}")));
-    let (first, second) = (first.await.unwrap().digest, second.await.unwrap().digest);
+    let first = read(&format!("{text}:@0")).await.unwrap().digest;
+    let second = read(&format!("{text}:@1")).await.unwrap().digest;
     for (pick, expected) in [
         ("first", first),
         ("first:v1", first),

@@ -50,6 +50,9 @@ struct AddedReport {
     outcome: &'static str,
     replaced: Vec<String>,
     origin: String,
+    /// When it was read, if it was not read now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached: Option<String>,
     #[serde(flatten)]
     entry: EntryReport,
 }
@@ -108,7 +111,8 @@ fn added(images: &Gathered, entry: &manifest_core::Descriptor, outcome: &Added) 
         _ => Vec::new(),
     };
     let (origin, entry) = (images.origin.clone(), EntryReport::new(entry, None));
-    AddedReport { outcome: word(outcome), replaced, origin, entry }
+    let cached = images.remembered.map(|read| read.to_string());
+    AddedReport { outcome: word(outcome), replaced, origin, cached, entry }
 }
 
 const fn word(outcome: &Added) -> &'static str {

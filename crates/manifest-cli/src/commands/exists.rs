@@ -6,11 +6,11 @@ use serde::Serialize;
 use crate::context::{Context, selector};
 use crate::error::CliError;
 
-/// Say by the exit code whether a list is in the store: 0 yes, 1 no
+/// Say by the exit code whether a list or image is in the store: 0 yes, 1 no
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  manifest exists app:1.0 || manifest create app:1.0")]
 pub(crate) struct Exists {
-    /// The list: its name, its id, or at least 12 digits of its id
+    /// The list or image: its name, its id, or at least 12 digits of its id
     list: String,
 }
 

@@ -1,18 +1,21 @@
 //! `manifest inspect`
 
+mod text;
+
 use clap::Args;
 use manifest_core::{Descriptor, Document, Encoded, Format, ImageManifest, List};
-use manifest_transport::{Fetched, Location};
+use manifest_store::{Content, Record, Store};
+use manifest_transport::Location;
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
 use crate::context::{Context, selector};
 use crate::error::CliError;
 use crate::gather::location;
-use crate::report::{DocumentReport, EntryReport, ListReport};
-use crate::table::{clean, table};
+use crate::holders::{HolderReport, holders};
+use crate::report::{DocumentReport, EntryReport, ListReport, SourceReport, sources};
 
-/// Show a list of the store, or a list or image elsewhere
+/// Show a list or image of the store, or elsewhere
 ///
 /// A name without a transport is looked for in the store only.
 #[derive(Clone, Debug, Args)]
@@ -20,9 +23,10 @@ use crate::table::{clean, table};
 Examples:
   manifest inspect app:1.0
   manifest inspect docker://registry.example.com/app:1.0
-  manifest inspect --raw app:1.0 | sha256sum")]
+  manifest inspect --raw app:1.0 | sha256sum
+  manifest inspect --holders --sources app:1.0")]
 pub(crate) struct Inspect {
-    /// The list: a name or id in the store, or docker://… or oci:…
+    /// The list or image: a name or id in the store, or docker://… or oci:…
     list: String,
     /// Print the document itself, to the byte
     #[arg(long)]
@@ -30,6 +34,12 @@ pub(crate) struct Inspect {
     /// Show the list as it would be in this format, oci or v2s2
     #[arg(long, short, value_name = "FORMAT")]
     format: Option<Format>,
+    /// Show who holds it: by name, or as a list that has entries of it
+    #[arg(long, conflicts_with = "raw")]
+    holders: bool,
+    /// Show where each entry came from: what was typed, where it is read, and the digest it is pinned to
+    #[arg(long, conflicts_with = "raw")]
+    sources: bool,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -41,15 +51,30 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<ListReport>,
     document: DocumentReport,
+    #[serde(flatten)]
+    beside: Beside,
 }
 
 #[derive(Serialize)]
 struct ImageReport {
     schema: &'static str,
     origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<ListReport>,
     image: EntryReport,
     config: EntryReport,
     layers: Vec<EntryReport>,
+    #[serde(flatten)]
+    beside: Beside,
+}
+
+/// What was asked for of a record besides its document.
+#[derive(Default, Serialize)]
+struct Beside {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holders: Option<Vec<HolderReport>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<SourceReport>>,
 }
 
 impl Inspect {
@@ -65,30 +90,61 @@ impl Inspect {
                 self.local(context, &self.list).await?;
             }
             (false, _) => self.local(context, self.list.strip_prefix("store:").unwrap_or(&self.list)).await?,
+            (true, _) if self.holders || self.sources => {
+                let message = format!("{} is not in the store", self.list);
+                return Err(CliError::Misuse(
+                    message,
+                    "--holders and --sources are for what is in the store",
+                ));
+            }
             (true, _) => self.remote(context).await?,
         }
         Ok(0)
     }
 
     async fn local(&self, context: &Context, name: &str) -> Result<(), CliError> {
-        let record = context.store()?.load(&selector(name)?).await.map_err(|error| {
+        let store = context.store()?;
+        let record = store.load(&selector(name)?).await.map_err(|error| {
             let hint =
                 format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
             CliError::from(error).advise("list_not_found", hint)
         })?;
-        let list = record.list()?;
-        let encoded = self.converted(list, record.encoded().clone())?;
+        let encoded = match record.content() {
+            Content::List(list) => self.converted(list, record.encoded().clone())?,
+            Content::Image(_) if self.format.is_some() => return Err(image_format(&record.title())),
+            Content::Image(_) => record.encoded().clone(),
+        };
         if self.raw {
             return Ok(context.ui.raw(&encoded.bytes)?);
         }
-        let source = |entry: &Descriptor| record.sources().place_of(&entry.digest).map(|s| s.place.clone());
-        let document = DocumentReport::new(&encoded, list, source);
-        let names: Vec<String> = record.names().iter().map(ToString::to_string).collect();
-        let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
-        let head = [("Name", names), ("Id", record.id().to_string())];
-        let text = list_text(&head, &encoded, list);
-        let (origin, list) = (format!("store:{name}"), Some(ListReport::from(&record)));
-        Ok(context.ui.result(&text, &Report { schema: "inspect/1", origin, list, document })?)
+        let beside = self.beside(&store, &record).await?;
+        let (origin, head) = (format!("store:{name}"), text::record(&record));
+        match record.content() {
+            Content::List(list) => {
+                let text = beside.text().unwrap_or_else(|| text::list(head, &encoded, list));
+                let place = |entry: &Descriptor| {
+                    record.sources().place_of(&entry.digest).map(|source| source.place.clone())
+                };
+                let document = DocumentReport::new(&encoded, list, place);
+                let list = Some(ListReport::from(&record));
+                let report = Report { schema: "inspect/1", origin, list, document, beside };
+                Ok(context.ui.result(&text, &report)?)
+            }
+            Content::Image(image) => {
+                let mut descriptor =
+                    Descriptor::new(encoded.media_type, encoded.digest, encoded.bytes.len() as u64);
+                descriptor.artifact_type.clone_from(&image.artifact_type);
+                let text = beside.text().unwrap_or_else(|| text::image(head, &descriptor, image));
+                let record = Some(ListReport::from(&record));
+                let report = ImageReport { record, beside, ..ImageReport::new(origin, &descriptor, image) };
+                Ok(context.ui.result(&text, &report)?)
+            }
+        }
+    }
+
+    async fn beside(&self, store: &Store, record: &Record) -> Result<Beside, CliError> {
+        let holders = if self.holders { Some(holders(store, record).await?) } else { None };
+        Ok(Beside { holders, sources: self.sources.then(|| sources(record)) })
     }
 
     async fn remote(&self, context: &Context) -> Result<(), CliError> {
@@ -97,6 +153,7 @@ impl Inspect {
         let Some((place, which)) = transport.open(&location) else { return Ok(()) };
         let fetched = place.manifest(&which).await?;
         let origin = location.to_string();
+        let head = vec![("From", origin.clone())];
         match &fetched.document {
             Document::List(list, format) => {
                 let encoded = self.converted(list, list.encode(*format)?)?;
@@ -104,11 +161,17 @@ impl Inspect {
                     return Ok(context.ui.raw(&encoded.bytes)?);
                 }
                 let document = DocumentReport::new(&encoded, list, |_| None);
-                let text = list_text(&[("From", origin.clone())], &encoded, list);
-                Ok(context.ui.result(&text, &Report { schema: "inspect/1", origin, list: None, document })?)
+                let text = text::list(head, &encoded, list);
+                let beside = Beside::default();
+                let report = Report { schema: "inspect/1", origin, list: None, document, beside };
+                Ok(context.ui.result(&text, &report)?)
             }
-            _ if self.raw => Ok(context.ui.raw(&fetched.bytes)?),
-            Document::Image(image) => image_report(context, origin, &fetched, image),
+            Document::Image(_) if self.raw => Ok(context.ui.raw(&fetched.bytes)?),
+            Document::Image(image) => {
+                let descriptor = manifest_publish::describe(&fetched);
+                let text = text::image(head, &descriptor, image);
+                Ok(context.ui.result(&text, &ImageReport::new(origin, &descriptor, image))?)
+            }
         }
     }
 
@@ -120,85 +183,33 @@ impl Inspect {
     }
 }
 
-fn list_text(head: &[(&str, String)], encoded: &Encoded, list: &List) -> String {
-    let mut text = String::new();
-    let mut line =
-        |name: &str, value: &str| text.push_str(&format!("{:9}{}\n", format!("{name}:"), clean(value)));
-    for (name, value) in head {
-        line(name, value);
-    }
-    line("Digest", &encoded.digest.to_string());
-    line("Type", &format!("{} ({} bytes)", encoded.media_type, encoded.bytes.len()));
-    if let Some(artifact_type) = list.artifact_type() {
-        line("Artifact", artifact_type.as_str());
-    }
-    if let Some(subject) = list.subject() {
-        line("Subject", &format!("{} {}", subject.digest, subject.media_type));
-    }
-    for (key, value) in list.annotations() {
-        line("Note", &format!("{key}={value}"));
-    }
-    text.push('\n');
-    let mut rows = vec![["PLATFORM", "DIGEST", "SIZE", "KIND"].map(str::to_owned).to_vec()];
-    for entry in list.entries() {
-        rows.push(vec![platform(entry), entry.digest.to_string(), entry.size.to_string(), kind(entry)]);
-        let notes = entry.annotations.iter().map(|(key, value)| clean(&format!("  {key}={value}")));
-        rows.extend(notes.map(|note| vec![note]));
-    }
-    text.push_str(&entries(&rows));
-    text
-}
-
-/// The table of entries; notes stand below their entry and do not widen its columns.
-fn entries(rows: &[Vec<String>]) -> String {
-    let full: Vec<Vec<String>> = rows.iter().filter(|row| row.len() > 1).cloned().collect();
-    let text = table(&full);
-    let mut lines = text.lines();
-    let mut all = String::new();
-    for row in rows {
-        let line = if row.len() > 1 { lines.next() } else { row.first().map(String::as_str) };
-        all.push_str(line.unwrap_or_default());
-        all.push('\n');
-    }
-    all
-}
-
-fn platform(entry: &Descriptor) -> String {
-    entry.platform.as_ref().map_or_else(|| "-".to_owned(), |platform| clean(&platform.to_string()))
-}
-
-fn kind(entry: &Descriptor) -> String {
-    match &entry.artifact_type {
-        Some(artifact_type) => clean(artifact_type.as_str()),
-        None if entry.is_attestation() => "attestation".to_owned(),
-        None if entry.media_type.kind() == manifest_core::Kind::List => "list".to_owned(),
-        None if entry.media_type.kind() == manifest_core::Kind::Image => "image".to_owned(),
-        None => clean(entry.media_type.as_str()),
+impl Beside {
+    /// The tables that were asked for, in place of the usual text.
+    fn text(&self) -> Option<String> {
+        let holders = self.holders.as_deref().map(text::holders);
+        let sources = self.sources.as_deref().map(text::sources);
+        match (holders, sources) {
+            (Some(holders), Some(sources)) => Some(format!("{holders}\n{sources}")),
+            (one, other) => one.or(other),
+        }
     }
 }
 
-fn image_report(
-    context: &Context,
-    origin: String,
-    fetched: &Fetched,
-    image: &ImageManifest,
-) -> Result<(), CliError> {
-    let mut text = String::new();
-    let mut line =
-        |name: &str, value: String| text.push_str(&format!("{:9}{}\n", format!("{name}:"), clean(&value)));
-    line("From", origin.clone());
-    line("Digest", fetched.digest.to_string());
-    line("Type", format!("{} ({} bytes), a single image", fetched.media_type, fetched.bytes.len()));
-    line("Config", format!("{} ({} bytes)", image.config.digest, image.config.size));
-    for layer in &image.layers {
-        line("Layer", format!("{} ({} bytes)", layer.digest, layer.size));
+impl ImageReport {
+    fn new(origin: String, descriptor: &Descriptor, image: &ImageManifest) -> Self {
+        Self {
+            schema: "inspect-image/1",
+            origin,
+            record: None,
+            image: EntryReport::new(descriptor, None),
+            config: EntryReport::new(&image.config, None),
+            layers: image.layers.iter().map(|layer| EntryReport::new(layer, None)).collect(),
+            beside: Beside::default(),
+        }
     }
-    let report = ImageReport {
-        schema: "inspect-image/1",
-        origin,
-        image: EntryReport::new(&manifest_publish::describe(fetched), None),
-        config: EntryReport::new(&image.config, None),
-        layers: image.layers.iter().map(|layer| EntryReport::new(layer, None)).collect(),
-    };
-    Ok(context.ui.result(&text, &report)?)
+}
+
+fn image_format(title: &str) -> CliError {
+    let message = format!("{title} is an image, which is kept in the format it has");
+    CliError::Misuse(message, "--format is for lists")
 }

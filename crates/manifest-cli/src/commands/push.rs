@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use manifest_core::{Encoded, Format};
+use manifest_core::{Digest, Encoded, Format};
 use manifest_publish::{Action, Content, Outcome, Plan, PushOptions, Target, dry_run, push};
-use manifest_store::{Force, Record, Store};
+use manifest_store::{Force, Record, Store, StoreError};
 use manifest_transport::{Location, Pick, Transport};
 use serde::Serialize;
 
@@ -13,8 +13,9 @@ use crate::args::RegistryArgs;
 use crate::context::{Context, selector};
 use crate::digestfile::DigestFile;
 use crate::entry::shown;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 use crate::gather::location;
+use crate::holders::titles;
 use crate::table::clean;
 
 /// Push a list with everything in it, and let the tag mean it once all is there
@@ -111,6 +112,9 @@ impl Push {
             context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
         let outcome = push(&transport, content, &target, &options, &context.ui).await?;
+        if !self.remove {
+            note(&store, &record, &to, list.digest, context).await;
+        }
         context.ui.note(format_args!("pushed {} to {to}: {}", shown(&record), summary(&outcome)));
         context.ui.result(&format!("{}\n", list.digest), &self.report(&outcome, &record, &list, &to))?;
         if let Some(file) = digestfile {
@@ -275,14 +279,29 @@ fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
     text.lines().map(|line| clean(line) + "\n").collect()
 }
 
-/// Removes the pushed record with all its names, unless it was edited since it was read.
+/// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.
+async fn note(store: &Store, record: &Record, to: &Location, digest: Digest, context: &Context) {
+    if let Err(error) = store.note_push(&record.id().into(), &to.to_string(), digest).await {
+        let what = shown(record);
+        context.ui.note(format_args!("warning: the push is not noted in {what}: {}", chain(&error)));
+    }
+}
+
+/// Removes the pushed record with all its names, unless somebody holds it or edited it since it was read.
 async fn remove(store: &Store, record: &Record, context: &Context) -> Result<(), CliError> {
     let which = selector(&record.id().to_string())?;
     if store.load(&which).await?.encoded().digest != record.encoded().digest {
         context.ui.note(format_args!("{} was edited during the push and stays", shown(record)));
         return Ok(());
     }
-    let removed = store.remove(&which, Force::Yes).await?;
+    let removed = match store.remove(&which, Force::Names).await {
+        Err(StoreError::Held { by, .. }) => {
+            let by = titles(store, &by).await.join(", ");
+            context.ui.note(format_args!("{} is held by {by} and stays", shown(record)));
+            return Ok(());
+        }
+        removed => removed?,
+    };
     let names: Vec<String> = removed.untagged.iter().map(ToString::to_string).collect();
     context.ui.note(format_args!("removed {}", names.join(", ")));
     Ok(())

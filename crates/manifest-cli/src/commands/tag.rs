@@ -1,19 +1,18 @@
 //! `manifest tag`
 
 use clap::Args;
-use manifest_core::ListName;
 use manifest_store::StoreError;
 use serde::Serialize;
 
-use crate::context::{Context, selector};
+use crate::context::{Context, list_name, selector};
 use crate::error::CliError;
 use crate::report::ListReport;
 
-/// Give a list more names
+/// Give a list or image more names
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  manifest tag app:1.0 app:latest registry.example.com/app:1.0")]
 pub(crate) struct Tag {
-    /// The list: its name, its id, or at least 12 digits of its id
+    /// The list or image: its name, its id, or at least 12 digits of its id
     list: String,
     /// The new names
     #[arg(required = true)]
@@ -27,17 +26,14 @@ struct Report {
     list: ListReport,
 }
 
-fn taken(error: StoreError) -> CliError {
+pub(super) fn taken(error: StoreError) -> CliError {
     CliError::from(error).advise("name_taken", "manifest untag takes the name away from the list that has it")
 }
 
 impl Tag {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let (store, which) = (context.store()?, selector(&self.list)?);
-        let mut names: Vec<ListName> = Vec::new();
-        for text in &self.name {
-            names.push(text.parse().map_err(|error| CliError::Name(text.clone(), error))?);
-        }
+        let names = self.name.iter().map(|text| list_name(text)).collect::<Result<Vec<_>, _>>()?;
         let mut record = store.load(&which).await?;
         // All or none, but for names that somebody else takes in this moment.
         for name in &names {

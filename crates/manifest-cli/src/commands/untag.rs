@@ -1,10 +1,9 @@
 //! `manifest untag`
 
 use clap::Args;
-use manifest_core::ListName;
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::context::{Context, list_name};
 use crate::error::{CliError, Failures};
 
 /// Take names away from lists; a list without a name stays and is found by its id
@@ -25,10 +24,7 @@ struct Report {
 impl Untag {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let store = context.store()?;
-        let mut names: Vec<ListName> = Vec::new();
-        for text in &self.name {
-            names.push(text.parse().map_err(|error| CliError::Name(text.clone(), error))?);
-        }
+        let names = self.name.iter().map(|text| list_name(text)).collect::<Result<Vec<_>, _>>()?;
         let (mut untagged, mut failures) = (Vec::new(), Failures::default());
         for name in &names {
             match store.untag(name).await {

@@ -13,7 +13,11 @@ const KEPT: usize = 100;
 /// Lower-case letters, digits, `.`, `_` and `-` stand for themselves, every other byte is `%` and two hex
 /// digits. Of a name that becomes too long the beginning is kept, then `%%` and the sha256 of the whole name.
 pub(crate) fn name_file(name: &ListName) -> String {
-    let name = name.to_string();
+    escape(&name.to_string())
+}
+
+/// The file name for a text, in the same way.
+pub(crate) fn escape(name: &str) -> String {
     let mut file = String::with_capacity(name.len() + 8);
     for byte in name.bytes() {
         match byte {

@@ -83,7 +83,7 @@ impl Backend for Local {
         let path = self.path(key);
         let limit = match key {
             Key::Name(_) => NAME_LIMIT,
-            Key::Record(_) => MAX_SIZE as u64,
+            Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
         };
         match self.files.read(&path, limit) {
             Ok(bytes) => Ok(Slot { bytes: Some(bytes), version: Version::Locked }),
@@ -94,6 +94,9 @@ impl Backend for Local {
 
     fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop> {
         let (dir, file, label) = self.spot(key);
+        if let Key::Cache(_) = key {
+            self.make_cache()?;
+        }
         let existing = if *over == Version::Absent { Existing::Keep } else { Existing::Replace };
         Ok(self.put(&dir, &file, &label, parts, existing)?)
     }
@@ -107,6 +110,15 @@ impl Backend for Local {
         let dir = self.records();
         match self.files.list(&dir) {
             Ok(files) => Ok(files.iter().filter_map(|file| file.parse().ok()).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::Io("list", dir, error)),
+        }
+    }
+
+    fn cached(&self) -> Result<Vec<String>, StoreError> {
+        let dir = self.cache();
+        match self.files.list(&dir) {
+            Ok(files) => Ok(files.into_iter().filter(|file| !file.starts_with('.')).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(StoreError::Io("list", dir, error)),
         }
@@ -135,8 +147,31 @@ impl Local {
         self.root.join("names")
     }
 
+    fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
     fn locks(&self) -> PathBuf {
         self.root.join("locks")
+    }
+
+    /// Makes the directory of what is remembered, which a store can do without.
+    fn make_cache(&self) -> Result<(), StoreError> {
+        let dir = self.cache();
+        match self.files.kind(&dir) {
+            Ok(Kind::Directory) => Ok(()),
+            Ok(Kind::Other) => Err(StoreError::damaged(dir, "it is not a directory")),
+            Ok(Kind::Missing) => {
+                self.prepare()?;
+                match self.files.make_dir(&dir) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        Err(StoreError::Io("create", dir, error))
+                    }
+                    _ => self.sync_dir(&self.root),
+                }
+            }
+            Err(error) => Err(StoreError::Io("read", dir, error)),
+        }
     }
 
     /// The directory and the file of a key, and the label of what is written beside it.
@@ -144,6 +179,7 @@ impl Local {
         match key {
             Key::Record(id) => (self.records(), id.to_string(), id.to_string()),
             Key::Name(name) => (self.names(), name_file(name), label(name)),
+            Key::Cache(file) => (self.cache(), file.clone(), "cache".to_owned()),
         }
     }
 

@@ -56,7 +56,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The store in a bucket; `variables` tell how to get there.
-    pub(crate) fn connect(bucket: &Bucket, variables: &[(String, String)], note: Note) -> Result<Self, StoreError> {
+    pub(crate) fn connect(
+        bucket: &Bucket,
+        variables: &[(String, String)],
+        note: Note,
+    ) -> Result<Self, StoreError> {
         Self::over(connect::client(bucket, variables)?, &bucket.prefix, bucket.to_string(), note)
     }
 
@@ -142,7 +146,7 @@ impl Backend for Shared {
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let limit = match key {
             Key::Name(_) => NAME_LIMIT,
-            Key::Record(_) => MAX_SIZE as u64,
+            Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
         };
         let Some(object) = self.block_on(self.objects.read(&spot(key), limit))? else {
             return Ok(Slot { bytes: None, version: Version::Absent });
@@ -177,6 +181,12 @@ impl Backend for Shared {
         Ok(ids)
     }
 
+    fn cached(&self) -> Result<Vec<String>, StoreError> {
+        let mut files = self.block_on(self.objects.list("cache"))?;
+        files.sort();
+        Ok(files)
+    }
+
     fn path(&self, key: &Key) -> PathBuf {
         self.objects.path(&spot(key))
     }
@@ -206,5 +216,6 @@ fn spot(key: &Key) -> String {
     match key {
         Key::Record(id) => format!("records/{id}"),
         Key::Name(name) => format!("names/{}", name_file(name)),
+        Key::Cache(file) => format!("cache/{file}"),
     }
 }

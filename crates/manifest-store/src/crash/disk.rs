@@ -15,6 +15,8 @@ use super::image::{Image, Kept};
 pub(super) struct Disk {
     pub(super) inodes: Vec<Inode>,
     pub(super) dirs: BTreeMap<PathBuf, Dir>,
+    /// How often somebody synced a file again after that had failed.
+    pub(super) retried: usize,
 }
 
 /// The content of a file, which is written once.
@@ -124,7 +126,7 @@ impl Dir {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { inodes: Vec::new(), dirs: BTreeMap::from([(PathBuf::from("/"), Dir::default())]) }
+        Self { inodes: Vec::new(), dirs: BTreeMap::from([(PathBuf::from("/"), Dir::default())]), retried: 0 }
     }
 }
 
@@ -189,8 +191,10 @@ impl Disk {
     pub(super) fn sync_file(&mut self, path: &Path) -> io::Result<()> {
         let Some(Node::File(inode)) = self.node(path) else { return Err(io::ErrorKind::NotFound.into()) };
         let safety = &mut self.inodes[inode].safety;
-        if *safety == Safety::Volatile {
-            *safety = Safety::Durable;
+        match safety {
+            Safety::Volatile => *safety = Safety::Durable,
+            Safety::Durable => {}
+            Safety::Doomed => self.retried += 1,
         }
         Ok(())
     }

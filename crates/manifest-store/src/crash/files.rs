@@ -33,6 +33,11 @@ impl Handle {
         self.gate.call(self.writer, &Call { what, path: path.to_owned() }, work)
     }
 
+    /// Syncs a file that has its name already.
+    pub(super) fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.make("sync file", path, |machine| machine.disk.sync_file(path))
+    }
+
     /// A call that gives nothing.
     fn make(
         &self,
@@ -151,8 +156,7 @@ impl StagedFile {
 
 impl Staged for StagedFile {
     fn sync(&self) -> io::Result<()> {
-        let path = self.path.as_ref().unwrap();
-        self.handle.make("sync file", path, |machine| machine.disk.sync_file(path))
+        self.handle.sync_file(self.path.as_ref().unwrap())
     }
 
     fn replace(self: Box<Self>, target: &Path) -> io::Result<()> {

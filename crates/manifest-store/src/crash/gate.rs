@@ -34,8 +34,10 @@ pub(super) struct Machine {
     pub(super) fault: Option<Fault>,
     /// What was called, for who has to understand a failure.
     pub(super) log: Vec<String>,
-    /// Nobody waits any more.
+    /// Nobody waits.
     is_free: bool,
+    /// Nothing works any more.
+    is_over: bool,
 }
 
 /// What is known of a writer.
@@ -80,6 +82,7 @@ impl Gate {
             fault: None,
             log: Vec::new(),
             is_free: writers == 0,
+            is_over: false,
         };
         Self { machine: Mutex::new(machine), stopped: Condvar::new(), turns }
     }
@@ -107,11 +110,11 @@ impl Gate {
                 self.stopped.notify_one();
             }
             let waits = |machine: &mut Machine| {
-                !machine.is_free && matches!(machine.seats[writer].phase, Phase::Waiting(_))
+                !machine.is_over && matches!(machine.seats[writer].phase, Phase::Waiting(_))
             };
             machine = self.turns[writer].wait_while(machine, waits).unwrap();
-            if machine.seats[writer].is_killed() {
-                return Err(io::Error::other("killed"));
+            if machine.is_over || machine.seats[writer].is_killed() {
+                return Err(io::Error::other("the end"));
             }
             machine.labels.learn(call, writer);
         }
@@ -165,9 +168,9 @@ impl Gate {
         self.turns[writer].notify_one();
     }
 
-    /// Lets all writers run to their end.
-    pub(super) fn release(&self) {
-        self.machine().is_free = true;
+    /// Ends all writers.
+    pub(super) fn end(&self) {
+        self.machine().is_over = true;
         self.turns.iter().for_each(Condvar::notify_all);
     }
 
@@ -235,8 +238,12 @@ impl Machine {
     /// The content of a new file.
     pub(super) fn content(&self, bytes: Vec<u8>) -> Content {
         let text = String::from_utf8_lossy(&bytes);
-        // The first line of a record is a checksum over ids that are random.
-        let (_, rest) = text.split_once('\n').filter(|_| text.starts_with("manifest-record")).unwrap_or(("", &text));
+        // Checksums over ids that are random differ: the first line of a record, the end of a name.
+        let rest = match text.split_once('\n') {
+            Some((_, rest)) if text.starts_with("manifest-record") => rest,
+            Some((line, "")) => line.rsplit_once(" sha256:").map_or(line, |(line, _)| line),
+            _ => &text,
+        };
         Content { mark: hash(&self.labels.canonical(rest)), bytes: bytes.into() }
     }
 

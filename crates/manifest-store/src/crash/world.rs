@@ -18,7 +18,7 @@ pub(super) struct Listed {
 }
 
 /// A change; the first member says which list by one of its names, which here are also the marks of new records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     Add(Name, u64),
     Annotate(Name, Name),

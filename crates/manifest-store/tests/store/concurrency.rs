@@ -9,7 +9,7 @@ use manifest_store::{IfTaken, Store, StoreError, UpdateError};
 
 use crate::fixture::{Home, add, digests, draft, entry, name, which};
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 

@@ -31,10 +31,20 @@ impl Home {
 
     /// A store whose clock goes on by a second each time it is asked.
     pub(crate) fn store_of(&self, command: &str, lock_timeout: Duration) -> Store {
+        Store::open(self.root(), self.options(command, lock_timeout))
+    }
+
+    /// A store in memory.
+    #[cfg(feature = "shared")]
+    pub(crate) fn memory(&self) -> Store {
+        Store::in_memory(self.options("manifest test", Duration::from_secs(300))).unwrap()
+    }
+
+    pub(crate) fn options(&self, command: &str, lock_timeout: Duration) -> StoreOptions {
         let time = self.time.clone();
         let clock =
             Clock::new(move || Timestamp::from_millisecond(time.fetch_add(1000, Ordering::SeqCst)).unwrap());
-        Store::open(self.root(), StoreOptions { lock_timeout, command: command.to_owned(), clock })
+        StoreOptions { lock_timeout, command: command.to_owned(), clock }
     }
 
     pub(crate) fn record_file(&self, record: &Record) -> PathBuf {

@@ -1,49 +1,78 @@
 //! Stores from outside: what every backend must do, and what the local one does to its files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[cfg(feature = "shared")]
+mod cloud;
 mod concurrency;
 mod damage;
 mod fixture;
 mod golden;
 mod leftovers;
 mod performance;
+#[cfg(feature = "shared")]
+mod shared;
 mod suite;
 mod undoing;
 
 use fixture::Home;
 
-/// Runs the functions of the suite over a backend.
+/// Hands the names of the suite's functions to another macro.
+macro_rules! with_sentences {
+    ($then:ident, $($with:tt)*) => {
+        $then! { $($with)*;
+            what_is_saved_is_loaded
+            a_store_that_is_not_there_is_empty
+            a_taken_name_is_refused_or_taken_over
+            a_record_can_have_several_names
+            a_name_that_another_record_has_is_refused
+            ids_and_their_prefixes_serve_as_names
+            a_name_wins_over_an_id
+            removing_by_name_frees_the_name_and_then_the_record
+            removing_by_id_asks_before_it_takes_several_names
+            an_edit_that_fails_changes_nothing
+            an_edit_of_nothing_changes_nothing
+            a_list_that_cannot_be_written_is_refused
+            the_format_is_the_one_asked_for
+            a_published_list_keeps_its_bytes_until_it_is_edited
+            sources_follow_the_entries
+            records_come_newest_first
+            the_history_tells_what_was_done
+        }
+    };
+}
+
+/// Each function of the suite as a test, over the store that a home gives.
 macro_rules! behaviour {
-    ($home:expr; $($sentence:ident)*) => {$(
+    ($store:expr; $($sentence:ident)*) => {$(
         #[tokio::test]
         async fn $sentence() {
-            let home = $home;
-            suite::$sentence(&home.store()).await;
+            let home = Home::new();
+            suite::$sentence(&$store(&home)).await;
         }
     )*};
 }
 
+/// The functions of the suite in one test, where a server has to be started, over what `$store` gives for a prefix.
+#[cfg(feature = "shared")]
+macro_rules! one_after_another {
+    ($store:expr; $($sentence:ident)*) => {$(
+        suite::$sentence(&$store(stringify!($sentence))).await;
+    )*};
+}
+#[cfg(feature = "shared")]
+pub(crate) use {one_after_another, with_sentences};
+
 mod local {
     use super::{Home, suite};
 
-    behaviour! { Home::new();
-        what_is_saved_is_loaded
-        a_store_that_is_not_there_is_empty
-        a_taken_name_is_refused_or_taken_over
-        a_record_can_have_several_names
-        a_name_that_another_record_has_is_refused
-        ids_and_their_prefixes_serve_as_names
-        a_name_wins_over_an_id
-        removing_by_name_frees_the_name_and_then_the_record
-        removing_by_id_asks_before_it_takes_several_names
-        an_edit_that_fails_changes_nothing
-        an_edit_of_nothing_changes_nothing
-        a_list_that_cannot_be_written_is_refused
-        the_format_is_the_one_asked_for
-        a_published_list_keeps_its_bytes_until_it_is_edited
-        sources_follow_the_entries
-        records_come_newest_first
-        the_history_tells_what_was_done
-        only_the_last_thousand_changes_are_kept_one_by_one
-    }
+    with_sentences!(behaviour, Home::store);
+    behaviour! { Home::store; only_the_last_thousand_changes_are_kept_one_by_one }
+}
+
+#[cfg(feature = "shared")]
+mod memory {
+    use super::{Home, suite};
+
+    with_sentences!(behaviour, Home::memory);
+    behaviour! { Home::memory; only_the_last_thousand_changes_are_kept_one_by_one }
 }

@@ -193,7 +193,8 @@ impl Drop for Mounted {
 /// btrfs remembers disks by an id that their images share.
 fn forget_btrfs() {
     // It has nothing to forget the first time.
-    let _nothing = Ran::of(Command::new(system_program("btrfs", "btrfs-progs")).args(["device", "scan", "--forget"]));
+    let _nothing =
+        Ran::of(Command::new(system_program("btrfs", "btrfs-progs")).args(["device", "scan", "--forget"]));
 }
 
 fn sparse(path: &Path, size: u64) -> PathBuf {

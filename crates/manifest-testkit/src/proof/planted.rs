@@ -37,7 +37,12 @@ const ANSWERS: [i32; 6] = [0, 1, 3, 4, 7, 12];
 /// # Errors
 /// The first thing that was written outside a store, and the first command that did not do what it should.
 pub fn planted(subject: &Subject, asked: &Planted) -> Proved {
-    let lines = [links(subject)?, place::paths(subject, asked.stride)?, place::names(subject)?, clock::jumps(subject)?];
+    let lines = [
+        links(subject)?,
+        place::paths(subject, asked.stride)?,
+        place::names(subject)?,
+        clock::jumps(subject)?,
+    ];
     Ok(lines.join("\n"))
 }
 
@@ -63,7 +68,12 @@ fn links(subject: &Subject) -> Proved {
     ))
 }
 
-fn judge(plant: &Plant, field: &Field, before: &BTreeMap<PathBuf, String>, ran: &Ran) -> Result<(), Violation> {
+fn judge(
+    plant: &Plant,
+    field: &Field,
+    before: &BTreeMap<PathBuf, String>,
+    ran: &Ran,
+) -> Result<(), Violation> {
     let after = fingerprint::of_tree(&field.outside);
     ensure(*before == after, || {
         let difference = fingerprint::difference(before, &after);

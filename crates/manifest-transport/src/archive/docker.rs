@@ -10,7 +10,7 @@ use bytes::Bytes;
 use manifest_core::{Algorithm, Descriptor, Digest, Hasher, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, MediaType};
 use serde::{Deserialize, Serialize};
 
-use super::error::{ArchiveError, brief};
+use super::error::{ArchiveError, brief, quoted};
 use super::file::{PIECE, Source, Span, Stop, read_error};
 use super::members::Members;
 use super::unpack::{Compression, MAX_UNPACKED};
@@ -145,7 +145,7 @@ impl Reading<'_> {
         let bad = |error: serde_json::Error| {
             ArchiveError::Document(
                 "the configuration",
-                format!("{} is not valid: {error}", brief(named.config.as_bytes())),
+                format!("{} is not valid: {error}", quoted(named.config.as_bytes())),
             )
         };
         let config: Config = serde_json::from_slice(&json).map_err(bad)?;
@@ -241,7 +241,7 @@ fn measure(
     let mut raw = Hashing { from: source.section(span, stop), hasher: Algorithm::Sha256.hasher() };
     let diff_id = match compression {
         Some(compression) => {
-            let failed = |error| ArchiveError::Unpack(brief(name.as_bytes()), compression, error);
+            let failed = |error| ArchiveError::Unpack(quoted(name.as_bytes()), compression, error);
             let digest = hash_all(compression.unpack(&mut raw), algorithm, name, failed)?;
             // What a decoder leaves behind the end belongs to the blob all the same.
             io::copy(&mut raw, &mut io::sink()).map_err(read_error)?;
@@ -272,7 +272,7 @@ fn hash_all(
         };
         size = size.saturating_add(read as u64);
         if size > MAX_UNPACKED {
-            return Err(ArchiveError::UnpackedTooLarge(brief(name.as_bytes()), MAX_UNPACKED));
+            return Err(ArchiveError::UnpackedTooLarge(quoted(name.as_bytes()), MAX_UNPACKED));
         }
         hasher.update(buffer.get(..read).unwrap_or_default());
     }

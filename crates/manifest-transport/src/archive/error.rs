@@ -24,6 +24,9 @@ pub enum ArchiveError {
     /// It has more members than are read.
     #[error("it has more than {0} members")]
     TooManyMembers(usize),
+    /// The names of its members are longer than what is read.
+    #[error("the names of its members have more than {0} bytes")]
+    LongNames(usize),
     /// A name of a member, or the extended header of one, is longer than what is read.
     #[error("the header at byte {0} is longer than {1} bytes")]
     LongHeader(u64, u64),
@@ -133,4 +136,9 @@ pub enum ArchiveError {
 /// A name for a message: hostile ones are long.
 pub(super) fn brief(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().take(160).collect()
+}
+
+/// The same in quotation marks, where a message may also name something else than a member.
+pub(super) fn quoted(name: &[u8]) -> String {
+    format!("{:?}", brief(name))
 }

@@ -8,11 +8,13 @@ use std::io::{self, Read as _};
 
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::error::{ArchiveError, brief};
+use super::error::{ArchiveError, brief, quoted};
 use super::file::{Source, Span, Stop, read_error};
 
 /// Members that an archive may have; a list of 10,000 images has some 50,000.
 const MAX_MEMBERS: usize = 250_000;
+/// Bytes that the names of all members and links may have together.
+const MAX_NAMES: usize = 64 << 20;
 /// Bytes of an extended header that are read.
 const MAX_EXTENDED: u64 = 64 << 10;
 /// Links that are followed from one to the next.
@@ -36,7 +38,11 @@ enum Member {
 
 /// The members of an archive by their names, which have neither `./` in front nor a slash behind.
 #[derive(Debug, Default)]
-pub(super) struct Members(BTreeMap<String, Member>);
+pub(super) struct Members {
+    by_name: BTreeMap<String, Member>,
+    /// Bytes of all names.
+    names: usize,
+}
 
 impl Members {
     /// Reads all headers; the content is jumped over.
@@ -108,10 +114,15 @@ impl Members {
                 _ => Err(ArchiveError::NameLeadsOut(brief(raw))),
             };
         }
-        if self.0.len() >= MAX_MEMBERS {
+        if self.by_name.len() >= MAX_MEMBERS {
             return Err(ArchiveError::TooManyMembers(MAX_MEMBERS));
         }
-        match self.0.entry(name) {
+        let link = if let Member::Link { to, from } = &member { to.len() + from.len() } else { 0 };
+        self.names = self.names.saturating_add(name.len()).saturating_add(link);
+        if self.names > MAX_NAMES {
+            return Err(ArchiveError::LongNames(MAX_NAMES));
+        }
+        match self.by_name.entry(name) {
             Entry::Vacant(free) => {
                 free.insert(member);
                 Ok(())
@@ -125,19 +136,19 @@ impl Members {
 
     /// Whether there is a member of this name, of any kind.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.by_name.contains_key(name)
     }
 
     /// Whether there is a member whose name ends so.
     pub(super) fn has_suffix(&self, suffix: &str) -> bool {
-        self.0.keys().any(|name| name.ends_with(suffix))
+        self.by_name.keys().any(|name| name.ends_with(suffix))
     }
 
     /// Where the content of a file lies, whose name may be that of a link to it.
     pub(super) fn file(&self, name: &str) -> Result<Span, ArchiveError> {
         let mut at = join("", name).ok_or_else(|| ArchiveError::NameLeadsOut(brief(name.as_bytes())))?;
         for _ in 0..=MAX_LINKS {
-            match self.0.get(&at) {
+            match self.by_name.get(&at) {
                 Some(Member::File(span)) => return Ok(*span),
                 Some(Member::Link { to, from }) => {
                     let leads_out = || ArchiveError::LinkLeadsOut { name: at.clone(), to: to.clone() };
@@ -296,7 +307,7 @@ impl Scan<'_> {
                 self.at = next;
                 Ok(())
             }
-            None => Err(ArchiveError::Truncated(brief(name))),
+            None => Err(ArchiveError::Truncated(quoted(name))),
         }
     }
 
@@ -307,7 +318,7 @@ impl Scan<'_> {
             return Err(ArchiveError::LongHeader(start, MAX_EXTENDED));
         }
         let span = Span { at: self.at, size };
-        self.skip(size, b"an extended header")?;
+        self.skip(size, b"extended header")?;
         let mut records = Vec::new();
         let read = self.source.section(span, &Stop::default()).read_to_end(&mut records);
         read.map_err(read_error)?;

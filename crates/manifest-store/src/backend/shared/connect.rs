@@ -150,7 +150,14 @@ mod tests {
             ("s3://lists", &[("AWS_REGION", "eu-west-1")][..], "lists"),
             ("az://lists", &[("AZURE_STORAGE_ACCOUNT_NAME", "acme"), key], "acme"),
             ("az://lists", &[("AZURE_STORAGE_USE_EMULATOR", "true")], "devstoreaccount1"),
-            ("gs://lists", &[("GOOGLE_SERVICE_ACCOUNT_KEY", "{\"disable_oauth\":true,\"client_email\":\"\",\"private_key\":\"\",\"private_key_id\":\"\"}")], "lists"),
+            (
+                "gs://lists",
+                &[(
+                    "GOOGLE_SERVICE_ACCOUNT_KEY",
+                    "{\"disable_oauth\":true,\"client_email\":\"\",\"private_key\":\"\",\"private_key_id\":\"\"}",
+                )],
+                "lists",
+            ),
         ] {
             let client = connect(place, variables).unwrap().to_string();
             assert!(client.contains(shown), "{place}: {client}");
@@ -163,7 +170,10 @@ mod tests {
             ("s3://lists", &[("AWS_ACCESS_KEY_ID", "hunter2")][..]),
             ("s3://lists", &[("AWS_ALLOW_HTTP", "hunter2")]),
             ("az://lists", &[("AZURE_STORAGE_ACCOUNT_KEY", "hunter2")]),
-            ("az://lists", &[("AZURE_STORAGE_ACCOUNT_NAME", "acme"), ("AZURE_STORAGE_ACCOUNT_KEY", "hunter2!")]),
+            (
+                "az://lists",
+                &[("AZURE_STORAGE_ACCOUNT_NAME", "acme"), ("AZURE_STORAGE_ACCOUNT_KEY", "hunter2!")],
+            ),
             ("gs://lists", &[("GOOGLE_SERVICE_ACCOUNT_KEY", "\"hunter2\"")]),
             ("gs://lists", &[("SERVICE_ACCOUNT", "/no/hunter2")]),
         ] {

@@ -28,7 +28,9 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn of(error: &Error) -> Self {
         match error {
-            Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => Self::Refused,
+            Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => {
+                Self::Refused
+            }
             Error::NotFound { .. }
             | Error::PermissionDenied { .. }
             | Error::Unauthenticated { .. }
@@ -71,14 +73,20 @@ pub(super) fn cause(error: &Error) -> io::Error {
             (io::ErrorKind::AlreadyExists, "it has changed meanwhile")
         }
         Error::PermissionDenied { .. } => (io::ErrorKind::PermissionDenied, "the login does not allow it"),
-        Error::Unauthenticated { .. } => (io::ErrorKind::PermissionDenied, "the login is missing or not accepted"),
+        Error::Unauthenticated { .. } => {
+            (io::ErrorKind::PermissionDenied, "the login is missing or not accepted")
+        }
         Error::NotSupported { .. } | Error::NotImplemented { .. } => {
             (io::ErrorKind::Unsupported, "the service does not support it")
         }
-        Error::InvalidPath { .. } => (io::ErrorKind::InvalidInput, "its name cannot be the name of an object"),
+        Error::InvalidPath { .. } => {
+            (io::ErrorKind::InvalidInput, "its name cannot be the name of an object")
+        }
         _ => match (answer(error), transport(error)) {
             (Some(answer), _) => return io::Error::other(answer.to_string()),
-            (None, Some(HttpErrorKind::Timeout)) => (io::ErrorKind::TimedOut, "the service did not answer in time"),
+            (None, Some(HttpErrorKind::Timeout)) => {
+                (io::ErrorKind::TimedOut, "the service did not answer in time")
+            }
             (None, Some(HttpErrorKind::Connect)) => (io::ErrorKind::NotConnected, "no connection"),
             (None, Some(_)) => (io::ErrorKind::ConnectionReset, "the connection broke"),
             (None, None) => (io::ErrorKind::Other, "the service failed"),
@@ -136,7 +144,8 @@ mod tests {
 
     #[test]
     fn failures_of_writes_are_judged_by_what_they_leave_open() {
-        let answered = |status| generic(HttpError::new(HttpErrorKind::Unknown, Answer { status, code: None }));
+        let answered =
+            |status| generic(HttpError::new(HttpErrorKind::Unknown, Answer { status, code: None }));
         let lost = |kind| generic(HttpError::new(kind, io::Error::other("x")));
         let table = [
             (Error::Precondition { path: String::new(), source: "".into() }, Verdict::Refused),

@@ -132,7 +132,8 @@ impl Objects {
                 return Err(failed("write", &path, &error));
             }
             open |= verdict == Verdict::Unknown;
-            let limit = parts.iter().map(|part| part.len() as u64).sum::<u64>().max(crate::record::MAX_SIZE as u64);
+            let limit =
+                parts.iter().map(|part| part.len() as u64).sum::<u64>().max(crate::record::MAX_SIZE as u64);
             let there = match self.read(key, limit).await {
                 Ok(there) => there,
                 Err(_) if open => return Err(StoreError::Uncertain(path, cause(&error))),
@@ -151,7 +152,9 @@ impl Objects {
                     }
                 }
                 // Ids are random: who wanted to create the same was us, before we were sent back to the start.
-                Some(object) if over.is_none() && object.content == parts.concat() => return Ok(Committed::Done),
+                Some(object) if over.is_none() && object.content == parts.concat() => {
+                    return Ok(Committed::Done);
+                }
                 there if there.as_ref().map(|object| &object.version) != over.as_ref() => {
                     let ours = over.map_or(1, |over| over.envelope.revision.saturating_add(1));
                     let is_told = there.is_none_or(|object| object.version.envelope.names(ours));

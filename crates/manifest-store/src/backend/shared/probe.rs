@@ -1,7 +1,7 @@
 //! Finds out whether a service keeps the promises that edits rest on.
 
 use super::envelope::State;
-use super::objects::{Committed, Objects, ObjectVersion, pause, random};
+use super::objects::{Committed, ObjectVersion, Objects, pause, random};
 use crate::StoreError;
 
 /// The most bytes that the object of a probe has.
@@ -30,8 +30,14 @@ async fn steps(objects: &Objects, key: &str) -> Result<(), StoreError> {
     let write = async |content: &[u8], over: Option<&ObjectVersion>| write(objects, key, content, over).await;
     let read = async || objects.read(key, LIMIT).await;
 
-    must(write(b"first", None).await? == Committed::Done, "it does not create an object on condition that there is none")?;
-    must(write(b"second", None).await? == Committed::Moved, "it does not refuse to create an object that is there")?;
+    must(
+        write(b"first", None).await? == Committed::Done,
+        "it does not create an object on condition that there is none",
+    )?;
+    must(
+        write(b"second", None).await? == Committed::Moved,
+        "it does not refuse to create an object that is there",
+    )?;
     let shows = "it does not show what was just written";
     let first = read().await?.filter(|object| object.content == b"first");
     must(first.is_some(), shows)?;

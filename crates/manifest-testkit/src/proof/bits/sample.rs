@@ -35,7 +35,10 @@ pub(super) struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Concern {
     Version,
-    Record { list: String, id: String },
+    Record {
+        list: String,
+        id: String,
+    },
     Name(String),
     LockOfRecord(String),
     LockOfName(String),
@@ -99,7 +102,9 @@ impl Probe {
             Concern::Version => true,
             Concern::Record { list, .. } => self.is_of_all() || (of_list && self.list == *list),
             Concern::Name(name) => of_list && self.name == *name,
-            Concern::LockOfRecord(list) => matches!(self.does, Does::Edit | Does::Untag) && self.list == *list,
+            Concern::LockOfRecord(list) => {
+                matches!(self.does, Does::Edit | Does::Untag) && self.list == *list
+            }
             Concern::LockOfName(name) => self.does == Does::Untag && self.name == *name,
             Concern::Blob(digest) => self.does == Does::ShowBlob && self.name == *digest,
         }
@@ -128,10 +133,11 @@ impl Sample {
             subject.done(["annotate", "--index", list, "--annotation", "org.example.again=yes"])?;
         }
         let verbs = subject.verbs();
+        let exists = Probe::new("exists two", Does::Show, "two");
         let files = files(subject)?;
-        let mut probes = vec![Probe::new("ls --output json", Does::ListAll, "")];
+        let mut probes = vec![Probe::new("ls --output json", Does::ListAll, ""), exists];
         for name in LISTS.iter().copied().flatten() {
-            for verb in ["inspect", "inspect --raw", "inspect --output json", "exists"] {
+            for verb in ["inspect", "inspect --raw"] {
                 probes.push(Probe::new(&format!("{verb} {name}"), Does::Show, name));
             }
             if verbs.contains("history") {

@@ -50,7 +50,9 @@ pub(super) fn jumps(subject: &Subject) -> Proved {
         subject.done(["undo", "clock"])?;
         let shown = subject.done(["inspect", "clock"])?;
         let before = TIMES.len() - 2;
-        ensure(shown.contains(&format!("step={before}")), || format!("undo did not undo the last edit\n{shown}"))?;
+        ensure(shown.contains(&format!("step={before}")), || {
+            format!("undo did not undo the last edit\n{shown}")
+        })?;
     }
     let lists = subject.done(["ls"])?;
     ensure(lists.lines().count() == TIMES.len() + 2, || format!("ls does not show all lists\n{lists}"))?;

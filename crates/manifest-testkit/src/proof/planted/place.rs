@@ -18,8 +18,14 @@ const LONG: usize = LONGEST_PATH - 400;
 
 /// Stores on paths of every kind.
 pub(super) fn paths(subject: &Subject, stride: usize) -> Proved {
-    let odd: [&[u8]; 6] =
-        [b"with spaces", b"\xff\xfe not text \x80", b"new\nline", b"-dash", "größer/漢字".as_bytes(), b"a'b\"c$(d)"];
+    let odd: [&[u8]; 6] = [
+        b"with spaces",
+        b"\xff\xfe not text \x80",
+        b"new\nline",
+        b"-dash",
+        "größer/漢字".as_bytes(),
+        b"a'b\"c$(d)",
+    ];
     for part in odd {
         let store = subject.scratch().join("odd").join(PathBuf::from(OsString::from_vec(part.to_vec())));
         let works = works_at(subject, &store)?;
@@ -29,7 +35,9 @@ pub(super) fn paths(subject: &Subject, stride: usize) -> Proved {
     for length in (LONG..=LONGEST_PATH + 10).step_by(stride.max(1)) {
         let dir = subject.scratch().join(format!("long{length}"));
         if works_at(subject, &path_of(&dir, length))? {
-            ensure(refused == 0, || format!("a store on a path of {length} bytes works, though a shorter one does not"))?;
+            ensure(refused == 0, || {
+                format!("a store on a path of {length} bytes works, though a shorter one does not")
+            })?;
             longest = length;
         } else {
             refused += 1;
@@ -89,7 +97,11 @@ pub(super) fn names(subject: &Subject) -> Proved {
         ["a", "b.c", "a_b", "a/b", "a-b", "a--b", "a:b", "a:B"].map(str::to_owned).to_vec();
     for length in [100, 150, 199, 200, 201, 230, 239, 240, 244, 245, 246, 254, 255, 256, 300] {
         let long = "n".repeat(length);
-        names.extend([long.clone(), format!("{long}:{}", "T".repeat(128)), format!("{long}:{}", "t".repeat(128))]);
+        names.extend([
+            long.clone(),
+            format!("{long}:{}", "T".repeat(128)),
+            format!("{long}:{}", "t".repeat(128)),
+        ]);
         names.push(format!("{}/x", vec!["p"; length / 2].join("/")));
         names.push(format!("{}/y", vec!["p"; length / 2].join("/")));
     }

@@ -79,7 +79,8 @@ impl Plan {
         for count in 0..edits {
             self.apply(count, &mut records, &mut shared);
         }
-        let by_name = |list: &List| list.names.iter().map(|name| (name.clone(), list.clone())).collect::<Vec<_>>();
+        let by_name =
+            |list: &List| list.names.iter().map(|name| (name.clone(), list.clone())).collect::<Vec<_>>();
         State { lists: records.values().flat_map(by_name).collect(), shared }
     }
 
@@ -96,7 +97,9 @@ impl Plan {
                 records.remove(&n);
             }
             Edit::Add(n) => change(n, &|list| drop(list.entries.insert(digest(n), BTreeMap::new()))),
-            Edit::Annotate(n) => change(n, &|list| drop(list.notes.insert("step".to_owned(), count.to_string()))),
+            Edit::Annotate(n) => {
+                change(n, &|list| drop(list.notes.insert("step".to_owned(), count.to_string())))
+            }
             Edit::AnnotateEntry(n) => change(n, &|list| {
                 list.entries.insert(digest(n), BTreeMap::from([("note".to_owned(), count.to_string())]));
             }),
@@ -110,7 +113,9 @@ impl Plan {
 
     /// What lists say of this writer.
     pub(super) fn part(&self, lists: &BTreeMap<String, List>) -> State {
-        let own = |name: &str| ["list", "tag"].iter().any(|kind| name.starts_with(&format!("w{}{kind}", self.writer)));
+        let own = |name: &str| {
+            ["list", "tag"].iter().any(|kind| name.starts_with(&format!("w{}{kind}", self.writer)))
+        };
         let mut shared = lists.get(SHARED).cloned().unwrap_or_default();
         shared.names.clear();
         shared.entries.retain(|digest, _| self.material.has(digest));

@@ -1,11 +1,11 @@
 //! The commands whose system calls fail, and the store that they find.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use manifest_core::Digest;
 
-use crate::proof::facts::listed;
+use crate::proof::facts::{Listed, listed};
 use crate::proof::material::Material;
 use crate::proof::{Subject, Violation, ensure, tree};
 
@@ -65,14 +65,9 @@ pub(super) struct Bench {
     template: PathBuf,
 }
 
-/// What people see of a store.
+/// What people see of a store: the names of each list that has one, and its digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct State {
-    /// What `ls` shows: the names of each list, and its digest.
-    lists: BTreeSet<(Vec<String>, String)>,
-    /// What each name leads to: the digest of what `inspect --raw` prints.
-    names: BTreeMap<&'static str, String>,
-}
+pub(super) struct State(BTreeSet<(Vec<String>, String)>);
 
 impl Bench {
     /// Makes the store that commands find: the list `app`, which is also `extra`, and `other`.
@@ -107,31 +102,35 @@ impl Bench {
         }
     }
 
-    /// What people see now.
-    pub(super) fn state(&self) -> Result<State, Violation> {
-        let mut state = State::default();
-        let mut known: BTreeMap<String, String> = BTreeMap::new();
-        for line in listed(&self.subject)?.into_iter().filter(|line| !line.names.is_empty()) {
-            known.extend(line.names.iter().map(|name| (name.clone(), line.digest.clone())));
-            state.lists.insert((line.names, line.digest));
-        }
+    /// What people see now, and how many lists have no name.
+    ///
+    /// # Errors
+    /// When a name leads to something else than to the list that is shown to have it.
+    pub(super) fn state(&self) -> Result<(State, usize), Violation> {
+        let lines = listed(&self.subject)?;
         for name in NAMES {
             let ran = self.subject.run(["inspect", "--raw", name]);
             let digest = Digest::sha256(ran.stdout.as_bytes()).to_string();
-            let right = match known.get(name) {
-                Some(digest_in_ls) => ran.code == Some(0) && *digest_in_ls == digest,
+            let line = lines.iter().find(|line| line.names.iter().any(|other| other == name));
+            let right = match line {
+                Some(line) => ran.code == Some(0) && line.digest == digest,
                 None => ran.code == Some(3),
             };
-            ensure(right, || format!("ls shows {:?} as {name}, inspect says\n{ran:?}", known.get(name)))?;
-            if ran.code == Some(0) {
-                state.names.insert(name, digest);
-            }
+            ensure(right, || format!("ls shows {line:?} as {name}, inspect says\n{ran:?}"))?;
         }
-        Ok(state)
+        let nameless = lines.iter().filter(|line| line.names.is_empty()).count();
+        Ok((State::of(lines), nameless))
     }
 
-    /// How many lists have no name.
-    pub(super) fn nameless(&self) -> Result<usize, Violation> {
-        Ok(listed(&self.subject)?.iter().filter(|line| line.names.is_empty()).count())
+    /// What `ls` shows now.
+    pub(super) fn shown(&self) -> Result<State, Violation> {
+        listed(&self.subject).map(State::of)
+    }
+}
+
+impl State {
+    fn of(lines: Vec<Listed>) -> Self {
+        let named = lines.into_iter().filter(|line| !line.names.is_empty());
+        Self(named.map(|line| (line.names, line.digest)).collect())
     }
 }

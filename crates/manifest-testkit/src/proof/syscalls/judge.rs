@@ -76,8 +76,10 @@ pub(super) fn judge(
     hit: &[&Call],
     ran: &Ran,
 ) -> Result<Outcome, Violation> {
-    ensure(ran.code != Some(70) && !ran.stderr.contains("panicked"), || "a bug of ours".to_owned())?;
-    let state = bench.state()?;
+    let elsewhere = fault != Fault::Kill && hit.iter().any(|call| call.paths.is_empty());
+    let bug = ran.code == Some(70) || ran.stderr.contains("panicked");
+    ensure(elsewhere || !bug, || "a bug of ours".to_owned())?;
+    let (state, nameless) = bench.state()?;
     ensure(state == *before || state == *after, || {
         format!("a third state: {state:#?}\nbefore: {before:#?}\nafter: {after:#?}")
     })?;
@@ -86,8 +88,8 @@ pub(super) fn judge(
     let outcome = match (fault, ran.code) {
         (Fault::Kill, None) if new && !same => Outcome::KilledAfter,
         (Fault::Kill, None) => Outcome::KilledBefore,
+        _ if elsewhere => Outcome::Elsewhere,
         (_, None) => return Err(Violation::new("a signal ended it")),
-        (_, Some(_)) if hit.iter().any(|call| call.paths.is_empty()) => Outcome::Elsewhere,
         (_, Some(0)) => {
             ensure(new, || "it said that all is done, but it is not".to_owned())?;
             Outcome::Done
@@ -105,7 +107,6 @@ pub(super) fn judge(
     };
     if outcome != Outcome::Elsewhere && ran.code.is_some() {
         words(bench, case, fault, hit, outcome, ran)?;
-        let nameless = bench.nameless()?;
         ensure(nameless == 0, || format!("{nameless} lists without a name are left"))?;
     }
     again(bench, case, old && !same, after)?;
@@ -146,7 +147,7 @@ fn again(bench: &Bench, case: &Case, same: bool, after: &State) -> Result<(), Vi
     let patience = ["--lock-timeout", "5s"];
     if same {
         subject.done(patience.iter().copied().chain(case.words.iter().map(String::as_str)))?;
-        let state = bench.state()?;
+        let state = bench.shown()?;
         return ensure(state == *after, || format!("done again, it gives {state:#?} and not {after:#?}"));
     }
     let list = if case.found == Found::Nothing { "new" } else { "app" };

@@ -1,0 +1,186 @@
+//! `manifest refresh`
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use manifest_core::{Descriptor, Digest};
+use manifest_publish::{Became, became, renew};
+use manifest_store::{Draft, Source};
+use serde::Serialize;
+
+use crate::args::{RegistryArgs, SelectArgs};
+use crate::context::{Context, selector};
+use crate::entry::EntryName;
+use crate::error::CliError;
+use crate::gather::{Gathered, Images};
+use crate::report::ListReport;
+use crate::table::{clean, table};
+use crate::words::short;
+
+/// Read again where the entries of a list came from, and take over what has moved
+///
+/// What was typed when an entry was added is read again. An entry whose image is another one by now is replaced
+/// where it stands; its platform and annotations stay. What was pinned by a digest cannot move.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  manifest refresh app:1.0 --dry-run
+  manifest refresh app:1.0 --platform linux/arm64")]
+pub(crate) struct Refresh {
+    /// The list: its name, its id, or at least 12 digits of its id
+    list: String,
+    #[command(flatten)]
+    entry: EntryName,
+    /// Show what has moved, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    schema: &'static str,
+    list: ListReport,
+    dry_run: bool,
+    entries: Vec<EntryReport>,
+}
+
+#[derive(Serialize)]
+struct EntryReport {
+    state: &'static str,
+    platform: Option<String>,
+    before: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    from: String,
+}
+
+/// One entry, where it came from, and what it has become there.
+struct Looked<'a> {
+    entry: Descriptor,
+    source: &'a Source,
+    became: Became,
+}
+
+impl Refresh {
+    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        let (store, which) = (context.store()?, selector(&self.list)?);
+        let record = store.load(&which).await?;
+        let list = record.list()?;
+        let only = match (&self.entry.entry, &self.entry.platform) {
+            (None, None) => None,
+            // What was typed to add it, or else what names it in other verbs.
+            (Some(text), _) if record.sources().iter().any(|source| source.from == *text) => None,
+            _ => {
+                let transport = |location: &_| context.transport(&self.registry, &[location]);
+                Some(self.entry.meant(transport).await?.find(&self.list, list)?)
+            }
+        };
+        let meant = |entry: &&Descriptor, source: &Source| match (&only, &self.entry.entry) {
+            (Some(digest), _) => entry.digest == *digest,
+            (None, Some(text)) => source.from == *text,
+            (None, None) => true,
+        };
+        let sourced: Vec<(&Descriptor, &Source)> = list
+            .entries()
+            .iter()
+            .filter(|entry| !entry.is_attestation())
+            .filter_map(|entry| Some((entry, record.sources().place_of(&entry.digest)?)))
+            .filter(|(entry, source)| meant(entry, source))
+            .collect();
+        let now = self.read_again(context, &sourced).await?;
+        let looked: Vec<Looked<'_>> = sourced
+            .into_iter()
+            .filter_map(|(entry, source)| {
+                let became = became(entry, source, &now.get(&source.from)?.entries);
+                Some(Looked { entry: entry.clone(), source, became })
+            })
+            .collect();
+
+        let edit = |draft: &mut Draft| {
+            looked.iter().try_for_each(|looked| take_over(draft, looked, &now)).map_err(CliError::from)
+        };
+        let record = if self.dry_run { record.clone() } else { store.update(&which, edit).await?.record };
+        let entries: Vec<EntryReport> = looked.iter().map(EntryReport::from).collect();
+        let report =
+            Report { schema: "refresh/1", list: ListReport::from(&record), dry_run: self.dry_run, entries };
+        context.ui.result(&text(&looked), &report)?;
+        Ok(0)
+    }
+
+    /// Reads each source once, with all of its entries.
+    async fn read_again(
+        &self,
+        context: &Context,
+        sourced: &[(&Descriptor, &Source)],
+    ) -> Result<BTreeMap<String, Gathered>, CliError> {
+        let mut texts: Vec<String> = sourced.iter().map(|(_, source)| source.from.clone()).collect();
+        texts.sort();
+        texts.dedup();
+        let select = SelectArgs { all: true, refresh: true, ..SelectArgs::default() };
+        let images = Images::parse(&texts, &select, None)?;
+        let gathered = images.gather(context, &self.registry, &context.store()?).await?;
+        Ok(texts.into_iter().zip(gathered).collect())
+    }
+}
+
+fn take_over(
+    draft: &mut Draft,
+    looked: &Looked<'_>,
+    now: &BTreeMap<String, Gathered>,
+) -> Result<(), manifest_core::EditError> {
+    let (Became::Moved(new), Some(there)) = (&looked.became, now.get(&looked.source.from)) else {
+        return Ok(());
+    };
+    let Some(came) = renew(&mut draft.list, &looked.entry.digest, new, &there.entries)? else {
+        return Ok(());
+    };
+    for source in &there.sources {
+        let entries: Vec<Digest> =
+            came.iter().filter(|digest| source.entries.contains(digest)).copied().collect();
+        if !entries.is_empty() {
+            draft.sources.prefer(Source { entries, ..source.clone() });
+        }
+    }
+    Ok(())
+}
+
+impl From<&Looked<'_>> for EntryReport {
+    fn from(looked: &Looked<'_>) -> Self {
+        let (state, after) = state(looked);
+        Self {
+            state,
+            platform: looked.entry.platform.as_ref().map(ToString::to_string),
+            before: looked.entry.digest.to_string(),
+            after: after.map(|digest| digest.to_string()),
+            from: looked.source.from.clone(),
+        }
+    }
+}
+
+fn state(looked: &Looked<'_>) -> (&'static str, Option<Digest>) {
+    match &looked.became {
+        Became::Unchanged => ("unchanged", None),
+        Became::Moved(new) => ("moved", Some(new.digest)),
+        Became::Gone => ("gone", None),
+        Became::Several(_) => ("several", None),
+    }
+}
+
+fn text(looked: &[Looked<'_>]) -> String {
+    let mut rows = vec![["STATE", "PLATFORM", "BEFORE", "AFTER", "FROM"].map(str::to_owned).to_vec()];
+    for looked in looked {
+        let (state, after) = state(looked);
+        let platform = looked.entry.platform.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        rows.push(vec![
+            state.to_owned(),
+            clean(&platform),
+            short(&looked.entry.digest),
+            after.as_ref().map_or_else(|| "-".to_owned(), short),
+            clean(&looked.source.from),
+        ]);
+    }
+    table(&rows)
+}

@@ -1,0 +1,197 @@
+//! What references stood for when they were read last.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use manifest_core::{Digest, MediaType};
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, Key, Stop, Version, escape};
+use crate::store::blocking;
+use crate::{StoreError, text};
+
+/// What the first line of a file begins with.
+const MAGIC: &str = "manifest-cache 1 ";
+
+/// The longest header, in bytes.
+const LONGEST_HEADER: usize = 4 << 20;
+
+/// What references stood for when they were read last, so that they can be used again where nothing new can be read.
+///
+/// It is a memory, not a promise: nothing is lost with it, and whether it may be used is for the caller to decide.
+#[derive(Clone, Debug)]
+pub struct Cache(pub(crate) Arc<dyn Backend>);
+
+/// What is remembered of one reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "filled by whoever reads a reference")]
+pub struct Cached {
+    /// The reference in its canonical form, with host and tag or digest.
+    pub reference: String,
+    /// When it was read.
+    pub fetched: Timestamp,
+    /// What was read: first what the reference stood for, then what had to be looked into.
+    pub documents: Vec<CachedDocument>,
+}
+
+/// A manifest or a configuration that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "filled by whoever reads a reference")]
+pub struct CachedDocument {
+    /// Its digest, which its bytes have.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: MediaType,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    reference: String,
+    #[serde(with = "text")]
+    fetched: Timestamp,
+    documents: Vec<Part>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    #[serde(rename = "mediaType")]
+    media_type: MediaType,
+    digest: Digest,
+    size: usize,
+}
+
+impl Cache {
+    /// What is remembered of a reference in its canonical form.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when what is remembered is not what was written; it is not taken for absence.
+    pub async fn find(&self, reference: &str) -> Result<Option<Cached>, StoreError> {
+        let (backend, file) = (self.0.clone(), escape(reference));
+        let found = blocking(move || read(&*backend, file)).await?;
+        // A long reference is kept under a hash of it.
+        Ok(found.filter(|cached| cached.reference == reference))
+    }
+
+    /// Remembers a reference, in place of what was remembered of it.
+    ///
+    /// # Errors
+    /// What disks and services refuse.
+    pub async fn keep(&self, cached: Cached) -> Result<(), StoreError> {
+        let backend = self.0.clone();
+        blocking(move || {
+            let key = Key::Cache(escape(&cached.reference));
+            let head = head(&cached)?;
+            let documents = cached.documents.iter().map(|document| &*document.bytes);
+            let parts: Vec<&[u8]> = std::iter::once(&*head).chain(documents).collect();
+            backend.prepare()?;
+            let over = match backend.read(&key) {
+                Ok(slot) => slot.version,
+                // What is damaged is replaced.
+                Err(StoreError::Damaged { .. }) => Version::Locked,
+                Err(error) => return Err(error),
+            };
+            match backend.write(&key, &parts, &over) {
+                // Somebody else remembered it at the same time.
+                Ok(()) | Err(Stop::Again) => Ok(()),
+                Err(Stop::Failed(StoreError::Io(_, _, error)))
+                    if error.kind() == std::io::ErrorKind::AlreadyExists =>
+                {
+                    Ok(())
+                }
+                Err(Stop::Failed(error)) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// All that is remembered, sorted by reference; what is damaged is an error beside the others.
+    ///
+    /// # Errors
+    /// When the store as a whole cannot be read.
+    pub async fn all(&self) -> Result<Vec<Result<Cached, StoreError>>, StoreError> {
+        let backend = self.0.clone();
+        blocking(move || {
+            backend.check()?;
+            let mut all: Vec<_> =
+                backend.cached()?.into_iter().filter_map(|file| read(&*backend, file).transpose()).collect();
+            all.sort_by(|a, b| {
+                let key = |cached: &Result<Cached, _>| cached.as_ref().ok().map(|c| c.reference.clone());
+                key(a).cmp(&key(b))
+            });
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Forgets a reference. Whether there was anything to forget.
+    ///
+    /// # Errors
+    /// What disks and services refuse.
+    pub async fn forget(&self, reference: &str) -> Result<bool, StoreError> {
+        let (backend, key) = (self.0.clone(), Key::Cache(escape(reference)));
+        blocking(move || {
+            let over = match backend.read(&key) {
+                Ok(slot) if slot.bytes.is_none() => return Ok(false),
+                Ok(slot) => slot.version,
+                Err(StoreError::Damaged { .. }) => Version::Locked,
+                Err(error) => return Err(error),
+            };
+            match backend.remove(&key, &over) {
+                Ok(()) | Err(Stop::Again) => Ok(true),
+                Err(Stop::Failed(error)) => Err(error),
+            }
+        })
+        .await
+    }
+}
+
+/// What stands before the documents: the checksum of the header, and the header, which has their digests.
+fn head(cached: &Cached) -> Result<Vec<u8>, StoreError> {
+    let part = |document: &CachedDocument| Part {
+        media_type: document.media_type.clone(),
+        digest: document.digest,
+        size: document.bytes.len(),
+    };
+    let header = Header {
+        reference: cached.reference.clone(),
+        fetched: cached.fetched,
+        documents: cached.documents.iter().map(part).collect(),
+    };
+    let json = serde_json::to_string(&header).map_err(|error| StoreError::damaged("", error.to_string()))?;
+    Ok(format!("{MAGIC}{}\n{json}\n", Digest::sha256(json.as_bytes())).into_bytes())
+}
+
+fn read(backend: &dyn Backend, file: String) -> Result<Option<Cached>, StoreError> {
+    let key = Key::Cache(file);
+    let slot = backend.read(&key)?;
+    let Some(bytes) = slot.bytes else { return Ok(None) };
+    match parse(&bytes) {
+        Some(cached) => Ok(Some(cached)),
+        None => Err(StoreError::damaged(backend.path(&key), "it is not what was remembered")),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Cached> {
+    let (first, rest) = split_line(bytes, 200)?;
+    let sum: Digest = std::str::from_utf8(first).ok()?.strip_prefix(MAGIC)?.parse().ok()?;
+    let (json, mut rest) = split_line(rest, LONGEST_HEADER)?;
+    let header: Header = sum.verifies(json).then(|| serde_json::from_slice(json).ok())??;
+    let mut documents = Vec::new();
+    for Part { media_type, digest, size } in header.documents {
+        let (bytes, after) = rest.split_at_checked(size)?;
+        if !digest.verifies(bytes) {
+            return None;
+        }
+        documents.push(CachedDocument { digest, media_type, bytes: bytes.to_vec() });
+        rest = after;
+    }
+    let Header { reference, fetched, .. } = header;
+    rest.is_empty().then_some(Cached { reference, fetched, documents })
+}
+
+fn split_line(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b'\n', bytes.get(..limit).unwrap_or(bytes))?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}

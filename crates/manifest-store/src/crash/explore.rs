@@ -1,0 +1,296 @@
+//! All orders in which writers can go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::files::Handle;
+use super::gate::{Gate, Labels, Machine, hash};
+use super::image::Image;
+use super::promise::Inspector;
+use super::scenario::Scenario;
+use super::world::{Done, Op, World, during};
+use super::writer::{Answer, perform, runtime, store};
+use crate::files::Files;
+
+/// What stands between a store and its disk.
+pub(super) type Wrap = fn(Handle) -> Box<dyn Files>;
+
+/// Goes through the states that writers and their disk can be in, and checks what a crash would leave in each.
+///
+/// An interleaving is a list of choices, which is made from the start each time. A state of the whole system (the disk,
+/// the locks, and all that each writer was told so far) that was seen before is not gone on from again: what can
+/// happen from there was seen, so that nothing is missed when no choices remain.
+pub(super) struct Explorer<'a> {
+    scenario: &'a Scenario,
+    wrap: Wrap,
+    disk: Disk,
+    labels: Labels,
+    inspector: Inspector,
+    /// Beginnings of interleavings that were not looked into.
+    open: Vec<Vec<Choice>>,
+    chance: u64,
+    seen: BTreeSet<u64>,
+    /// How many disks may be found at each moment that was looked at.
+    moments: BTreeMap<u64, usize>,
+    images: BTreeSet<u64>,
+    checked: BTreeSet<(u64, u64)>,
+    expected: BTreeMap<u64, Rc<BTreeSet<World>>>,
+    tally: Tally,
+}
+
+/// Who goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Go(usize),
+    Kill(usize),
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Interleavings that were run.
+    pub(super) runs: usize,
+    /// States of the whole system.
+    pub(super) states: usize,
+    /// Pairs of a state of the system that a call or an answer has just changed, and a disk found after a crash there.
+    pub(super) crashes: usize,
+    /// Those crashes that differ in what was acknowledged or in the disks that may be found.
+    pub(super) moments: usize,
+    /// Disks that differ.
+    pub(super) images: usize,
+    /// Disks, each with each set of promises that it was checked against.
+    pub(super) checks: usize,
+    /// Whether there is nothing left to look at.
+    pub(super) is_complete: bool,
+}
+
+/// A promise that was broken, and how that came about.
+#[derive(Debug)]
+pub(super) struct Violation {
+    pub(super) what: String,
+    log: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nafter\n  {}", self.what, self.log.join("\n  "))
+    }
+}
+
+/// What writers were told so far, and what follows from it.
+struct Ledger {
+    /// What may be there, as far as answers tell.
+    worlds: Rc<BTreeSet<World>>,
+    /// How many changes of each writer were answered; none when it was killed.
+    answered: Vec<Option<usize>>,
+    read: usize,
+    /// Whether the change that each writer is making could have been refused at some moment since it began.
+    refusable: Vec<bool>,
+}
+
+impl<'a> Explorer<'a> {
+    pub(super) fn new(scenario: &'a Scenario, wrap: Wrap) -> Self {
+        let (disk, labels) = scenario.disk();
+        Self {
+            scenario,
+            wrap,
+            disk,
+            labels,
+            inspector: Inspector::default(),
+            open: vec![Vec::new()],
+            chance: 0x9e37_79b9_7f4a_7c15,
+            seen: BTreeSet::new(),
+            moments: BTreeMap::new(),
+            images: BTreeSet::new(),
+            checked: BTreeSet::new(),
+            expected: BTreeMap::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Looks until nothing is left or so many crashes were seen.
+    pub(super) fn explore(mut self, crashes: usize) -> Result<Tally, Violation> {
+        while self.tally.crashes < crashes
+            && let Some(choices) = self.pick()
+        {
+            self.run(&choices)?;
+            self.tally.runs += 1;
+        }
+        let (states, moments, images) = (self.seen.len(), self.moments.len(), self.images.len());
+        let (checks, is_complete) = (self.checked.len(), self.open.is_empty());
+        Ok(Tally { states, moments, images, checks, is_complete, ..self.tally })
+    }
+
+    /// Any of those that are open, the same in every run of the test.
+    fn pick(&mut self) -> Option<Vec<Choice>> {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        let count = u64::try_from(self.open.len()).unwrap();
+        let at = self.chance.checked_rem(count)?;
+        Some(self.open.swap_remove(usize::try_from(at).unwrap()))
+    }
+
+    fn run(&mut self, choices: &[Choice]) -> Result<(), Violation> {
+        let gate = Arc::new(Gate::new(self.disk.clone(), self.labels.clone(), self.scenario.writers.len()));
+        std::thread::scope(|threads| {
+            for (writer, ops) in self.scenario.writers.iter().enumerate() {
+                let files = (self.wrap)(Handle::new(&gate, writer));
+                let gate = gate.clone();
+                threads.spawn(move || write(&gate, writer, ops, files));
+            }
+            let steered = self.steer(&gate, choices);
+            gate.end();
+            steered
+        })
+    }
+
+    fn steer(&mut self, gate: &Gate, choices: &[Choice]) -> Result<(), Violation> {
+        let mut ledger = Ledger::new(self.scenario);
+        let (mut last, mut kills) = (0, 0);
+        let mut made: Vec<Choice> = Vec::new();
+        loop {
+            let machine = gate.settled();
+            let stopped = |what: String| Violation { what, log: machine.log.clone() };
+            ledger.read(self.scenario, &machine).map_err(stopped)?;
+            self.look_for_refusals(&mut ledger);
+            let moment = hash(&(machine.disk_mark(), &ledger.worlds, ledger.in_flight(self.scenario)));
+            if made.len() >= choices.len() {
+                if !self.seen.insert(hash(&(machine.mark(), &ledger.worlds))) {
+                    return Ok(());
+                }
+                if moment != last {
+                    self.tally.crashes += self.crash(&machine, &ledger, moment).map_err(stopped)?;
+                }
+            }
+            last = moment;
+            let ready = machine.ready();
+            let choice = match (choices.get(made.len()), ready.as_slice()) {
+                (Some(choice), _) => *choice,
+                (None, []) if machine.is_done() => return Ok(()),
+                (None, []) => return Err(stopped("nobody can go on".to_owned())),
+                (None, [first, others @ ..]) => {
+                    let deaths = if kills < self.scenario.kills { &ready[..] } else { &[] };
+                    let others = others.iter().copied().map(Choice::Go);
+                    for other in others.chain(deaths.iter().copied().map(Choice::Kill)) {
+                        self.open.push([&made[..], &[other]].concat());
+                    }
+                    Choice::Go(*first)
+                }
+            };
+            made.push(choice);
+            match choice {
+                Choice::Go(writer) => gate.grant(machine, writer),
+                Choice::Kill(writer) => {
+                    kills += 1;
+                    ledger.kill(self.scenario, writer);
+                    gate.kill(machine, writer);
+                }
+            }
+        }
+    }
+
+    /// Checks all that may be found when the power fails now; tells how many disks that are.
+    fn crash(&mut self, machine: &Machine, ledger: &Ledger, moment: u64) -> Result<usize, String> {
+        if let Some(count) = self.moments.get(&moment) {
+            return Ok(*count);
+        }
+        let worlds = self.expect(&ledger.worlds, &ledger.in_flight(self.scenario));
+        let promises = hash(&worlds);
+        let images = Image::after_crash(&machine.disk, &machine.labels);
+        for (mark, image) in &images {
+            self.images.insert(*mark);
+            if self.checked.insert((*mark, promises)) {
+                self.inspector.check(image, &worlds)?;
+            }
+        }
+        self.moments.insert(moment, images.len());
+        Ok(images.len())
+    }
+
+    /// All that may be there when these changes were cut off.
+    fn expect(&mut self, worlds: &Rc<BTreeSet<World>>, in_flight: &[Op]) -> Rc<BTreeSet<World>> {
+        let known = self.expected.entry(hash(&(worlds, in_flight)));
+        known.or_insert_with(|| Rc::new(during(worlds, in_flight))).clone()
+    }
+
+    fn look_for_refusals(&mut self, ledger: &mut Ledger) {
+        for writer in 0..ledger.answered.len() {
+            let Some(op) = ledger.op(self.scenario, writer).filter(|_| !ledger.refusable[writer]) else { continue };
+            let others: Vec<Op> = (0..ledger.answered.len())
+                .filter(|other| *other != writer)
+                .filter_map(|other| ledger.op(self.scenario, other))
+                .collect();
+            let refuses = |world: &World| world.after(op, Done::Made).is_none();
+            ledger.refusable[writer] = self.expect(&ledger.worlds, &others).iter().any(refuses);
+        }
+    }
+}
+
+impl Ledger {
+    fn new(scenario: &Scenario) -> Self {
+        let writers = scenario.writers.len();
+        Self {
+            worlds: Rc::new(BTreeSet::from([scenario.world()])),
+            answered: vec![Some(0); writers],
+            read: 0,
+            refusable: vec![false; writers],
+        }
+    }
+
+    /// The change that a writer is making.
+    fn op(&self, scenario: &Scenario, writer: usize) -> Option<Op> {
+        scenario.writers[writer].get(self.answered[writer]?).copied()
+    }
+
+    fn in_flight(&self, scenario: &Scenario) -> Vec<Op> {
+        (0..self.answered.len()).filter_map(|writer| self.op(scenario, writer)).collect()
+    }
+
+    /// Takes note of what writers were told. Locks are free before that, and nobody else went on since, so that the
+    /// order of the answers is the order of those changes that exclude each other.
+    fn read(&mut self, scenario: &Scenario, machine: &Machine) -> Result<(), String> {
+        for (writer, answer) in machine.answers.iter().skip(self.read) {
+            self.read += 1;
+            let op = self.op(scenario, *writer).unwrap();
+            match answer {
+                Answer::Done(done) => {
+                    let worlds: BTreeSet<_> =
+                        self.worlds.iter().filter_map(|world| world.after(op, *done)).collect();
+                    if worlds.is_empty() {
+                        return Err(format!("{op:?} was acknowledged, but cannot be made in {:?}", self.worlds));
+                    }
+                    self.worlds = Rc::new(worlds);
+                }
+                Answer::Refused(_) if self.refusable[*writer] => {}
+                Answer::Refused(why) => return Err(format!("{op:?} was refused without a reason: {why}")),
+                Answer::Failed(why) => return Err(format!("{op:?} failed: {why}")),
+            }
+            self.answered[*writer] = self.answered[*writer].map(|count| count + 1);
+            self.refusable[*writer] = false;
+        }
+        Ok(())
+    }
+
+    /// The change of this writer is made, or not, or half, for as long as nobody goes on with it.
+    fn kill(&mut self, scenario: &Scenario, writer: usize) {
+        if let Some(op) = self.op(scenario, writer) {
+            self.worlds = Rc::new(during(&self.worlds, &[op]));
+        }
+        self.answered[writer] = None;
+    }
+}
+
+/// Makes changes one after the other.
+fn write(gate: &Gate, writer: usize, ops: &[Op], files: Box<dyn Files>) {
+    let store = store(files);
+    runtime().block_on(async {
+        for op in ops {
+            gate.answer(writer, perform(&store, *op).await.into());
+        }
+    });
+    gate.finish(writer);
+}

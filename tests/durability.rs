@@ -1,0 +1,40 @@
+//! The short form of the proofs of what lies on the disk; `cargo xtask prove` runs them at length.
+
+#![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
+
+use manifest_testkit::proof::{
+    Bits, FileSystem, Planted, Power, Proved, Scale, Subject, bits, planted, power, scale,
+};
+
+fn subject() -> Subject {
+    Subject::new(env!("CARGO_BIN_EXE_manifest"))
+}
+
+fn holds(proved: Proved) {
+    if let Err(violation) = proved {
+        panic!("{violation}");
+    }
+}
+
+/// DUR-3.
+#[test]
+fn what_was_acknowledged_is_there_after_a_power_failure() {
+    holds(power(&subject(), &Power { images: 3, systems: vec![FileSystem::Ext4], seed: 1 }));
+}
+
+/// DUR-14.
+#[test]
+fn damage_is_told_and_never_served() {
+    holds(bits(&subject(), &Bits { positions: 1, one_in: 3, seed: 1 }));
+}
+
+/// DUR-15, DUR-16, DUR-18.
+#[test]
+fn nothing_outside_a_store_is_written_and_names_and_clocks_may_be_odd() {
+    holds(planted(&subject(), &Planted { stride: 90 }));
+}
+
+#[test]
+fn many_lists_and_long_lists_lose_nothing() {
+    holds(scale(&subject(), &Scale { lists: 60, entries: 60, runs: 3 }));
+}
