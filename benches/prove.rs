@@ -6,11 +6,11 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use manifest_testkit::proof::{
-    Bits, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Spread, Subject,
-    Syscalls, bits, edits, kill, locks, machine, planted, power, scale, syscalls,
+    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Spread,
+    Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, scale, syscalls,
 };
 
-const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale
+const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect
   [--program FILE] [--store DIR|URL] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
@@ -20,7 +20,8 @@ const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|b
   power:    [--images N] [--only ext4,xfs,btrfs]
   bits:     [--positions N]
   planted:  [--stride N]
-  scale:    [--lists N] [--entries N] [--runs N]";
+  scale:    [--lists N] [--entries N] [--runs N]
+  collect:  [--blobs N] [--writers N]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -145,12 +146,16 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
         }
         "planted" => {
             let stride = asked.number("stride", 1)?;
-            Box::new(move || planted(&subject(), &Planted { stride }))
+            Box::new(move || planted(&subject(), &Planted { one_in: 1, stride }))
         }
         "scale" => {
             let (lists, entries) = (asked.number("lists", 10_000)?, asked.number("entries", 10_000)?);
             let runs = asked.number("runs", 21)?;
             Box::new(move || scale(&subject(), &Scale { lists, entries, runs }))
+        }
+        "collect" => {
+            let (blobs, writers) = (asked.number("blobs", 100_000)?, asked.number("writers", 8)?);
+            Box::new(move || collect(&subject(), &Collect { blobs, writers }))
         }
         other => return Err(format!("there is no proof {other:?}")),
     };

@@ -8,6 +8,9 @@
     reason = "a broken promise ends a test by a panic"
 )]
 
+#[path = "concurrency/holds.rs"]
+mod holds;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};

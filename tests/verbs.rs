@@ -20,16 +20,22 @@ mod add_lists;
 mod annotate;
 #[path = "verbs/annotate_index.rs"]
 mod annotate_index;
+#[path = "verbs/cache.rs"]
+mod cache;
 #[path = "verbs/create.rs"]
 mod create;
 #[path = "verbs/create_from.rs"]
 mod create_from;
+#[path = "verbs/export.rs"]
+mod export;
 #[path = "verbs/help.rs"]
 mod help;
 #[path = "verbs/history.rs"]
 mod history;
 #[path = "verbs/holds.rs"]
 mod holds;
+#[path = "verbs/import.rs"]
+mod import;
 #[path = "verbs/inspect.rs"]
 mod inspect;
 #[path = "verbs/ls.rs"]

@@ -109,6 +109,7 @@ impl Documented {
 fn examples(cli: &Cli) -> Vec<Value> {
     let (amd64, arm64) = (cli.image("linux/amd64"), cli.image("linux/arm64/v8"));
     let layout = cli.workspace.path().join("out");
+    let bundle = cli.workspace.path().join("bundle");
     vec![
         cli.json(&format!("create app:1.0 {amd64} --annotation org.opencontainers.image.version=1.0")),
         cli.json(&format!("add app:1.0 {arm64}")),
@@ -120,8 +121,17 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("tag app:1.0 registry.example.com/app:1.0"),
         cli.json("ls"),
         cli.json("exists app:1.0"),
+        cli.json("cp app:1.0 app:1.1"),
+        cli.json("rename app:1.1 web:1.0"),
+        cli.json("hold web:1.0 --by release-42 --ttl 12h"),
+        cli.json("release web:1.0 --by release-42"),
+        cli.json("history web:1.0"),
+        cli.json("undo app:1.0"),
         cli.json("untag registry.example.com/app:1.0"),
         cli.json("rm app:1.0"),
+        cli.json("prune --history web:1.0"),
+        cli.json(&format!("export web:1.0 --oci-dir {}", bundle.display())),
+        cli.json(&format!("import tool:1.0 --image linux-amd64 {}", cli.layout().display())),
         cli.json("version"),
     ]
 }
@@ -149,7 +159,17 @@ fn rich(cli: &Cli) -> Vec<Value> {
     let index = Index::of(&[&Image::new("linux/amd64")]);
     index.push_to(&registry, "app", "1");
     cli.ok(&format!("create pushed {}/app:1", registry.address()));
+    cli.keep("image", &Image::new("linux/arm64"));
+    cli.ok("create user store:urls");
+    cli.ok("annotate --index user --annotation a=b");
+    cli.ok("undo user");
+    cli.ok("hold user --by ci --ttl 1h");
     vec![
+        cli.json("inspect image --holders --sources"),
+        cli.json("inspect urls --holders"),
+        cli.json("inspect user --sources"),
+        cli.json("history user"),
+        cli.json("rm --force user"),
         cli.json("inspect rich"),
         cli.json("inspect features"),
         cli.json("inspect urls"),
@@ -159,6 +179,7 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("push pushed {}/copy:1", registry.address())),
         cli.json(&format!("push pushed {}/copy:1", registry.address())),
         cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
+        cli.json("ls"),
     ]
 }
 

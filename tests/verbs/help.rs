@@ -4,7 +4,7 @@ use manifest_testkit::Ran;
 
 use crate::in_process::Cli;
 
-const VERBS: [&str; 13] = [
+const VERBS: &[&str] = &[
     "create",
     "add",
     "annotate",
@@ -16,6 +16,13 @@ const VERBS: [&str; 13] = [
     "rm",
     "tag",
     "untag",
+    "rename",
+    "cp",
+    "hold",
+    "release",
+    "history",
+    "undo",
+    "prune",
     "version",
     "completions",
 ];

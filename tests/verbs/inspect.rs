@@ -129,18 +129,24 @@ fn sources_tell_what_was_typed_and_what_it_is_pinned_to() {
     cli.ok(&format!("create app {typed} {arm}"));
     let object = cli.json("inspect app --sources");
     let source = object["sources"][0].clone();
-    assert_eq!((&source["entry"], &source["digest"]), (&json!(digest.to_string()), &json!(digest.to_string())));
+    assert_eq!(
+        (&source["entry"], &source["digest"]),
+        (&json!(digest.to_string()), &json!(digest.to_string()))
+    );
     assert_eq!(source["from"], typed);
     assert_eq!(source["place"], format!("docker://{}/app", registry.address()));
     assert!(source["resolved"].as_str().unwrap().ends_with('Z'), "{source}");
     assert_eq!(object["sources"][1]["from"], arm.to_string());
     let printed = cli.ok("inspect app --sources");
     let row: Vec<&str> = printed.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row[..4], [&*digest.to_string(), &typed, source["place"].as_str().unwrap(), &digest.to_string()]);
+    assert_eq!(
+        row[..4],
+        [&*digest.to_string(), &typed, source["place"].as_str().unwrap(), &digest.to_string()]
+    );
     assert!(cli.ok("inspect app --sources --holders").starts_with("HOLDER  SINCE  UNTIL\n\nENTRY"));
     assert_eq!(cli.json("inspect app").get("sources"), None, "only when asked for");
 
-    cli.ok("create all store:app");
+    cli.ok("create all --all store:app");
     let id = cli.json("inspect app")["list"]["id"].clone();
     assert_eq!(cli.json("inspect all --sources")["sources"][0]["record"], id);
 }
@@ -152,10 +158,16 @@ fn images_of_the_store_are_shown_with_their_names() {
     let id = cli.keep("base:1", &image);
     let printed = cli.ok("inspect base:1");
     let head = format!("Name:    localhost/base:1\nId:      {id}\nDigest:  {}\nType:    ", image.digest());
-    assert!(printed.starts_with(&head) && printed.contains(", a single image\nConfig:  sha256:"), "{printed}");
+    assert!(
+        printed.starts_with(&head) && printed.contains(", a single image\nConfig:  sha256:"),
+        "{printed}"
+    );
     let object = cli.json("inspect base:1");
     assert_eq!((&object["schema"], &object["origin"]), (&json!("inspect-image/1"), &json!("store:base:1")));
-    assert_eq!((&object["record"]["id"], &object["image"]["digest"]), (&json!(id), &json!(image.digest().to_string())));
+    assert_eq!(
+        (&object["record"]["id"], &object["image"]["digest"]),
+        (&json!(id), &json!(image.digest().to_string()))
+    );
     assert_eq!(cli.ok("inspect --raw base:1").as_bytes(), image.manifest());
     assert_eq!(cli.json("inspect base:1 --holders --sources")["sources"], json!([]));
     cli.fails(2, "inspect base:1 --format oci").says("misuse", &["localhost/base:1 is an image"]);

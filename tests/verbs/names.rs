@@ -188,7 +188,14 @@ fn a_tag_changes_neither_digest_nor_sources_and_may_be_repeated() {
 fn a_digest_that_nothing_has_is_not_found() {
     let cli = Cli::new();
     cli.ok("create app");
-    cli.fails(3, &format!("tag sha256:{} new", "1".repeat(64))).says("list_not_found", &["sha256:1111"]);
+    let digest = cli.json("inspect app")["document"]["digest"].as_str().unwrap().to_owned();
+    let id = cli.ok(&format!("tag {digest} new"));
+    assert_eq!(cli.json("inspect new")["list"]["id"], id.trim());
+    cli.fails(3, &format!("tag sha256:{} more", "1".repeat(64))).says("list_not_found", &["sha256:1111"]);
+    cli.fails(2, "tag sha256:11 Bad").says("invalid_reference", &["Bad"]);
+    cli.ok("cp app copy");
+    cli.fails(2, &format!("tag {digest} more"))
+        .says("misuse", &["2 lists have the digest", "by its name or id"]);
     cli.fails(3, &format!("tag {} new", "1".repeat(64))).says("list_not_found", &["1111"]);
 }
 
@@ -256,7 +263,7 @@ fn a_published_list_is_copied_to_the_byte() {
     let image = cli.image("linux/amd64");
     let odd = cli.put_document(
         &serde_json::json!({
-            "x-unknown": 1, "schemaVersion": 2,
+            "x-unknown": 1, "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [{"size": 300, "digest": image.digest, "mediaType": "application/vnd.oci.image.manifest.v1+json"}],
         }),
         "odd",
@@ -288,10 +295,10 @@ fn images_have_names_like_lists() {
     assert_eq!(cli.ok("rm base:2"), format!("Untagged: localhost/base:2\nDeleted: {id}\n"));
     assert_eq!(cli.ok(&format!("rm {copy}")), format!("Untagged: localhost/copy:latest\nDeleted: {copy}"));
     cli.keep("base", &image);
+    let other = cli.image("linux/arm64");
     for line in [
-        "add base oci:/x",
+        &*format!("add base {other}"),
         "annotate --index base --annotation a=b",
-        "undo base",
         "inspect base --format v2s2",
     ] {
         let failed = cli.fails(2, line);

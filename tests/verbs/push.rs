@@ -132,8 +132,14 @@ fn a_push_is_noted_in_the_list() {
     assert_eq!(cli.json("inspect app")["list"].get("pushed"), None);
     let digest = cli.ok(&format!("push app {out}:1"));
     let list = cli.json("inspect app")["list"].clone();
-    assert_eq!((&list["pushed"]["target"], &list["pushed"]["digest"]), (&format!("{out}:1").into(), &digest.trim().into()));
-    assert!(list["pushed"]["when"].as_str() >= list["updated"].as_str(), "a push is no change of the list: {list}");
+    assert_eq!(
+        (&list["pushed"]["target"], &list["pushed"]["digest"]),
+        (&format!("{out}:1").into(), &digest.trim().into())
+    );
+    assert!(
+        list["pushed"]["when"].as_str() >= list["updated"].as_str(),
+        "a push is no change of the list: {list}"
+    );
     let digest = cli.ok(&format!("push app {out}:2"));
     assert_eq!(cli.json("inspect app")["list"]["pushed"]["digest"], digest.trim());
 }
@@ -143,11 +149,17 @@ fn a_push_that_cannot_be_noted_is_done_all_the_same() {
     let cli = Cli::new();
     let out = app(&cli);
     let record = cli.record("app");
-    let lock = record.with_file_name("").join("../locks").join(format!("record-{}", record.file_name().unwrap().to_str().unwrap()));
+    let lock = record
+        .with_file_name("")
+        .join("../locks")
+        .join(format!("record-{}", record.file_name().unwrap().to_str().unwrap()));
     let lock = fs::File::open(lock).unwrap();
     lock.lock().unwrap();
     let ran = cli.run(&format!("push --lock-timeout 0 app {out}:1"));
     ran.ok();
-    assert!(ran.stderr.contains("warning: the push is not noted in localhost/app:latest: the list"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("warning: the push is not noted in localhost/app:latest: the list"),
+        "{ran:?}"
+    );
     assert_eq!(index(&cli)["manifests"].as_array().unwrap().len(), 1);
 }

@@ -1,6 +1,6 @@
 //! The command line as a whole: its verbs, and the arguments that all of them take.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -32,7 +32,8 @@ Example:
 Images:
   docker://HOST/REPOSITORY[:TAG][@DIGEST]   in a registry; docker:// may be left out
   oci:DIRECTORY[:NAME]                      in an OCI image layout
-  store:LIST                                the images of another list
+  oci-archive:FILE[:NAME]                   in an OCI archive; docker-archive: in what docker save writes
+  store:LIST                                in the store: an image, or the images of another list
 
 Exit codes:
   0 done               5 registry or network      11 done, but may not outlive a power failure
@@ -44,9 +45,16 @@ Exit codes:
 /// Arguments of every verb.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// Directory of the store [default: $MANIFEST_STORE, else $XDG_DATA_HOME/manifest]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
-    pub(crate) store: Option<PathBuf>,
+    /// The store: a directory, or s3://, gs:// or az:// with bucket and prefix for one that machines share
+    /// [default: $MANIFEST_STORE, else $XDG_DATA_HOME/manifest]
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORE",
+        value_hint = clap::ValueHint::AnyPath,
+        help_heading = "Global options"
+    )]
+    pub(crate) store: Option<OsString>,
     /// How long to wait for a list that another process is editing
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = "Global options")]
     pub(crate) lock_timeout: Duration,
@@ -80,6 +88,8 @@ pub(crate) enum Command {
     Remove(commands::remove::Remove),
     Inspect(commands::inspect::Inspect),
     Push(Box<commands::push::Push>),
+    Export(Box<commands::export::Export>),
+    Import(commands::import::Import),
     Ls(commands::ls::Ls),
     Exists(commands::exists::Exists),
     Refresh(Box<commands::refresh::Refresh>),
@@ -94,6 +104,10 @@ pub(crate) enum Command {
     History(commands::history::History),
     Undo(commands::undo::Undo),
     Prune(commands::prune::Prune),
+    Gc(commands::gc::Gc),
+    Fsck(commands::fsck::Fsck),
+    Df(commands::df::Df),
+    Blob(commands::blob::Blob),
     Version(commands::version::Version),
     Completions(commands::completions::Completions),
 }

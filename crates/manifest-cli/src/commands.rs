@@ -2,13 +2,19 @@
 
 pub(crate) mod add;
 pub(crate) mod annotate;
+pub(crate) mod blob;
 pub(crate) mod cache;
 pub(crate) mod completions;
 pub(crate) mod cp;
 pub(crate) mod create;
+pub(crate) mod df;
 pub(crate) mod exists;
+pub(crate) mod export;
+pub(crate) mod fsck;
+pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod hold;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod prune;

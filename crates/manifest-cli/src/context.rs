@@ -36,14 +36,24 @@ impl Context {
         self.global.quiet
     }
 
+    /// Whether standard input is a terminal, where somebody types.
+    pub(crate) const fn can_ask(&self) -> bool {
+        self.environment.asks
+    }
+
     /// The store; nothing is opened before it is used.
     pub(crate) fn store(&self) -> Result<Store, CliError> {
-        let root = self.global.store.clone().or_else(|| self.environment.store()).ok_or_else(|| {
+        let place = self.global.store.clone().or_else(|| self.environment.store()).ok_or_else(|| {
             let message = "there is no place for the store: neither HOME nor XDG_DATA_HOME is set".to_owned();
             CliError::Misuse(message, "--store DIR or $MANIFEST_STORE names one")
         })?;
         let (lock_timeout, command) = (self.global.lock_timeout, self.command_line.clone());
-        Ok(Store::open(root, StoreOptions { lock_timeout, command, ..StoreOptions::default() }))
+        let options = StoreOptions { lock_timeout, command, ..StoreOptions::default() };
+        match place.to_str() {
+            Some(url) => Ok(Store::connect(url, self.environment.texts(), options)?),
+            // Only a path is not text.
+            None => Ok(Store::open(place, options)),
+        }
     }
 
     /// What reaches images; `--creds`, `--cert-dir` and `--tls-verify` are for the hosts of `named` and no others.

@@ -40,12 +40,20 @@ impl Environment {
         self.get(name).map(PathBuf::from)
     }
 
-    /// The directory of the store when nobody names one.
-    pub(crate) fn store(&self) -> Option<PathBuf> {
+    /// The place of the store when nobody names one.
+    pub(crate) fn store(&self) -> Option<OsString> {
         // A relative XDG_DATA_HOME is invalid by its specification and counts as not set.
         let data = self.path("XDG_DATA_HOME").filter(|path| path.is_absolute());
         let data = data.or_else(|| Some(self.path("HOME")?.join(".local/share")));
-        self.path("MANIFEST_STORE").or_else(|| Some(data?.join("manifest")))
+        self.get("MANIFEST_STORE").map(OsStr::to_owned).or_else(|| Some(data?.join("manifest").into()))
+    }
+
+    /// The variables that are text and set to something, for the clients of the clouds.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        let text = |(name, value): (&OsString, &OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        self.variables.iter().filter_map(text).filter(|(_, value)| !value.is_empty())
     }
 
     /// What decides where logins are looked for.

@@ -5,9 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
-use manifest_publish::{PublishError, ResolveError};
+use manifest_publish::{ImportError, PublishError, ResolveError};
 use manifest_store::{HeldBy, StoreError, UpdateError};
-use manifest_transport::{LocationError, TransportError};
+use manifest_transport::{ArchiveError, LocationError, TransportError};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -33,6 +33,8 @@ pub(crate) enum CliError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Publish(Box<PublishError>),
+    #[error(transparent)]
+    Import(Box<ImportError>),
     #[error("{0} has no entry for {1}; it has {2}")]
     NoSuchPlatform(String, String, String),
     /// Nothing is remembered of an image.
@@ -81,6 +83,12 @@ impl From<TransportError> for CliError {
 impl From<PublishError> for CliError {
     fn from(error: PublishError) -> Self {
         Self::Publish(Box::new(error))
+    }
+}
+
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(Box::new(error))
     }
 }
 
@@ -224,6 +232,7 @@ impl CliError {
             Self::Encode(error) => encode(error),
             Self::Resolve(error) => resolve(error),
             Self::Publish(error) => publish(error),
+            Self::Import(error) => import(error),
             Self::Held { lists_only, .. } => held(*lists_only),
             Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
             Self::NotRemembered(_) => {
@@ -268,6 +277,12 @@ fn held(lists_only: bool) -> Meaning {
 fn store(error: &StoreError) -> Meaning {
     match error {
         StoreError::NotFound(_) => meaning("list_not_found", 3).hint("manifest ls shows the lists there are"),
+        StoreError::NoBlob(_) => meaning("blob_not_found", 3)
+            .hint("the store keeps what was imported or pulled; manifest df counts it"),
+        StoreError::NotThatContent { .. } => meaning("bad_content", 7),
+        StoreError::ShortGrace { .. } => {
+            meaning("misuse", 2).hint("--no-writers says that nobody else uses the store at the moment")
+        }
         StoreError::NameTaken { .. } => meaning("name_taken", 4)
             .hint("--if-exists amend adds to the list that is there, --if-exists replace starts anew"),
         StoreError::SeveralNames { .. } => {
@@ -286,7 +301,7 @@ fn store(error: &StoreError) -> Meaning {
         StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
         StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),
         StoreError::Damaged { .. } => meaning("damaged", 7)
-            .hint("put the file back from a backup, or remove it; no other list is affected"),
+            .hint("manifest fsck tells what is lost; put the file back from a backup, or let fsck --repair move it aside"),
         StoreError::NewerVersion { .. } => meaning("newer_version", 7).hint("update this program"),
         StoreError::Unencodable(error) => encode(error),
         StoreError::NotDurable(..) => {
@@ -365,11 +380,23 @@ fn publish(error: &PublishError) -> Meaning {
     match error {
         PublishError::Transport(error) | PublishError::Copy { source: error, .. } => transport(error),
         PublishError::Encode(error) => encode(error),
+        PublishError::Store(error) => store(error),
         PublishError::Place(..) => meaning("damaged", 7),
         PublishError::NoSource(_) => {
             meaning("no_source", 3).hint("add the image again, or push with --all=false if the target has it")
         }
         PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn import(error: &ImportError) -> Meaning {
+    match error {
+        ImportError::Transport(error) => transport(error),
+        ImportError::Store(error) => store(error),
+        ImportError::Several { .. } => meaning("several_images", 2)
+            .hint("--image IMAGE chooses one, --all imports every one under its own names"),
+        ImportError::NoSuchImage { .. } | ImportError::Empty(_) => meaning("image_not_found", 3),
         _ => meaning("bug", 70),
     }
 }
@@ -428,7 +455,20 @@ fn transport(error: &TransportError) -> Meaning {
         | TransportError::TooLarge { .. }
         | TransportError::Decode { .. }
         | TransportError::Config { .. }
+        | TransportError::TooDeep(..)
+        | TransportError::TooMany(..)
         | TransportError::NotALayout(..) => meaning("bad_content", 7),
+        TransportError::Archive(_, error) => archive(error),
+        TransportError::Exists(_) => {
+            meaning("exists", 4).hint("--replace takes its place, --append adds to a layout")
+        }
+        TransportError::ReadOnly(_) => {
+            meaning("misuse", 2).hint("manifest export LIST --oci-archive FILE writes an archive")
+        }
+        TransportError::Reader(_, error) => match error.downcast_ref() {
+            Some(error) => store(error),
+            None => meaning("io", 12),
+        },
         TransportError::Credentials(_) => meaning("credentials", 6),
         TransportError::LayoutBusy(..) => meaning("busy", 9),
         TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
@@ -437,5 +477,17 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
         _ => meaning("bug", 70),
+    }
+}
+
+fn archive(error: &ArchiveError) -> Meaning {
+    match error {
+        ArchiveError::Spool(error) => {
+            let elsewhere =
+                "$TMPDIR names a directory with room for what comes through a pipe or is compressed";
+            Meaning { hint: Some(elsewhere.to_owned()), ..io_error(error, "", None) }
+        }
+        ArchiveError::Io(_, error) => Meaning { hint: None, ..io_error(error, "", None) },
+        _ => meaning("bad_archive", 7),
     }
 }

@@ -1,17 +1,18 @@
 //! From image arguments to entries and the sources they are kept with.
 
-use std::path::absolute;
+use std::collections::BTreeSet;
+use std::path::{PathBuf, absolute};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
-use manifest_publish::{Fresh, Known, Selection, choose, resolve, resolve_known};
-use manifest_store::{Draft, RecordId, Source, Store};
+use manifest_publish::{Fresh, Known, PublishError, Selection, choose, pool, rely, resolve, resolve_known};
+use manifest_store::{Draft, Intake, Record, RecordId, Source, Store};
 use manifest_transport::{Location, Transport};
 
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 use crate::words::ago;
 
 /// Images that are read at once.
@@ -51,6 +52,30 @@ impl Gathered {
 /// The records that entries are taken from.
 pub(crate) fn used(gathered: &[Gathered]) -> Vec<RecordId> {
     gathered.iter().flat_map(|images| &images.sources).filter_map(|source| source.record).collect()
+}
+
+/// Keeps what the store itself holds of these entries, until the record is saved that takes them over.
+pub(crate) async fn rely_on(store: &Store, gathered: &[Gathered]) -> Result<Option<Intake>, CliError> {
+    let mut entries = Vec::new();
+    for images in gathered {
+        let here = images.sources.iter().filter(|source| source.place == Source::HERE);
+        let digests: BTreeSet<&Digest> = here.flat_map(|source| &source.entries).collect();
+        entries.extend(images.entries.iter().filter(|entry| digests.contains(&entry.digest)).cloned());
+    }
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let intake = store.blobs().intake().await?;
+    rely(&intake, &pool(store), &entries).await?;
+    Ok(Some(intake))
+}
+
+/// Ends what [`rely_on`] began. The record is saved, whatever becomes of this.
+pub(crate) async fn saved(context: &Context, intake: Option<Intake>) {
+    let Some(intake) = intake else { return };
+    if let Err(error) = intake.finish().await {
+        context.ui.note(format_args!("warning: something was left behind in the store: {}", chain(&error)));
+    }
 }
 
 /// Image arguments, read and checked for sense before anything is asked of a registry.
@@ -158,6 +183,9 @@ impl Images {
         };
         let record = store.load(&selector(name)?).await?;
         let what = location.to_string();
+        if record.image().is_some() {
+            return self.image(&record, what, store).await;
+        }
         if self.selection.nest {
             let message = format!("{what} is a draft; only a list that was pushed can be nested");
             return Err(CliError::Misuse(message, "push it first and add it from where it was pushed to"));
@@ -167,10 +195,21 @@ impl Images {
         let digests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
         let with_chosen = |source: &Source| {
             let kept = source.entries.iter().filter(|digest| digests.contains(digest)).copied().collect();
-            Source { entries: kept, record: Some(record.id()), ..source.clone() }
+            Source { entries: kept, ..source.clone() }
         };
         let sources = record.sources().iter().map(with_chosen).filter(|source| !source.entries.is_empty());
         Ok(Gathered { sources: sources.collect(), entries, origin: what, remembered: None })
+    }
+
+    /// Makes an entry of an image of the store, which tells itself what it is for.
+    async fn image(&self, record: &Record, what: String, store: &Store) -> Result<Gathered, CliError> {
+        let digest = record.encoded().digest;
+        let source = record.sources().place_of(&digest).filter(|source| source.place == Source::HERE);
+        let source = source.ok_or(PublishError::NoSource(digest))?;
+        let resolved = resolve(&pool(store), &digest.into(), &self.selection, &what).await?;
+        let entries = self.changed(resolved.entries, false)?;
+        let sources = vec![Source { record: Some(record.id()), ..source.clone() }];
+        Ok(Gathered { entries, sources, origin: what, remembered: None })
     }
 
     /// Applies what the user says of the entries.
@@ -195,21 +234,21 @@ fn given(change: &Annotate) -> Option<Platform> {
     Some(Platform { os, architecture: arch, variant, ..Platform::default() })
 }
 
-/// Understands where an image is; a directory is meant from where we are now.
+/// Understands where an image is; a path is meant from where we are now.
 pub(crate) fn location(text: &str) -> Result<Location, CliError> {
-    match text.parse()? {
-        Location::Layout(path, pick) => {
-            let path = absolute(&path).map_err(|error| CliError::File("find", path, error))?;
-            if path.to_string_lossy().contains(':') {
-                // A record keeps where its images are as oci:DIRECTORY, and there a colon ends the directory.
-                let message = format!("the path {} has a colon in it", path.display());
-                return Err(CliError::Misuse(
-                    message,
-                    "a layout cannot lie there; move it, or name it by a link",
-                ));
-            }
-            Ok(Location::Layout(path, pick))
+    let whole = |path: PathBuf| {
+        let path = absolute(&path).map_err(|error| CliError::File("find", path, error))?;
+        if path.to_string_lossy().contains(':') {
+            // A record keeps where its images are as oci:DIRECTORY, and there a colon ends the directory.
+            let message = format!("the path {} has a colon in it", path.display());
+            let hint = "a layout or archive cannot lie there; move it, or name it by a link";
+            return Err(CliError::Misuse(message, hint));
         }
+        Ok(path)
+    };
+    match text.parse()? {
+        Location::Layout(path, pick) => Ok(Location::Layout(whole(path)?, pick)),
+        Location::Archive(kind, path, pick) => Ok(Location::Archive(kind, whole(path)?, pick)),
         other => Ok(other),
     }
 }

@@ -4,6 +4,7 @@
 //! programs are spoken to.
 
 mod args;
+mod carried;
 mod cli;
 mod commands;
 mod context;

@@ -100,6 +100,7 @@ fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
     let outcome = runtime.block_on(async {
+        outlive_file_size_limits();
         tokio::select! {
             outcome = run_verb(command, context) => outcome,
             signal = interrupted() => Err(CliError::Interrupted(signal)),
@@ -121,6 +122,8 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Remove(verb) => verb.run(context).await,
         Command::Inspect(verb) => verb.run(context).await,
         Command::Push(verb) => verb.run(context).await,
+        Command::Export(verb) => verb.run(context).await,
+        Command::Import(verb) => verb.run(context).await,
         Command::Ls(verb) => verb.run(context).await,
         Command::Exists(verb) => verb.run(context).await,
         Command::Refresh(verb) => verb.run(context).await,
@@ -135,8 +138,23 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::History(verb) => verb.run(context).await,
         Command::Undo(verb) => verb.run(context).await,
         Command::Prune(verb) => verb.run(context).await,
+        Command::Gc(verb) => verb.run(context).await,
+        Command::Fsck(verb) => verb.run(context).await,
+        Command::Df(verb) => verb.run(context).await,
+        Command::Blob(verb) => verb.run(context).await,
         Command::Version(verb) => commands::version::Version::run(&verb, context),
         Command::Completions(verb) => verb.run(context, Cli::command()),
+    }
+}
+
+/// Makes a write beyond the limit on file sizes fail, where the system would end the process without a word.
+fn outlive_file_size_limits() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        const SIGXFSZ: i32 = 25;
+        // Once it is watched for it is never fatal again. Who cannot watch ends as before.
+        drop(signal(SignalKind::from_raw(SIGXFSZ)));
     }
 }
 

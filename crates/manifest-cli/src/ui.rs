@@ -72,8 +72,16 @@ impl Ui {
     /// # Errors
     /// What the stream says, a closed pipe among it.
     pub(crate) fn result<T: Serialize>(&self, text: &str, value: &T) -> io::Result<()> {
+        self.result_bytes(text.as_bytes(), value)
+    }
+
+    /// The same where the text may hold a path, which need not be UTF-8.
+    ///
+    /// # Errors
+    /// What the stream says, a closed pipe among it.
+    pub(crate) fn result_bytes<T: Serialize>(&self, text: &[u8], value: &T) -> io::Result<()> {
         match self.0.output {
-            Output::Text => self.raw(text.as_bytes()),
+            Output::Text => self.raw(text),
             Output::Json => {
                 let json = json_safe(&serde_json::to_string_pretty(value)?);
                 self.raw(format!("{json}\n").as_bytes())

@@ -30,7 +30,7 @@ pub(crate) fn time(when: Timestamp) -> String {
 }
 
 /// A size with three digits or so, in powers of a thousand.
-pub(crate) fn size(bytes: usize) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mut rest = bytes as f64;
     for unit in ["B", "kB", "MB"] {
         if rest < 999.5 {

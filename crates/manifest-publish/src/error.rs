@@ -59,12 +59,12 @@ pub enum ResolveError {
 /// The deepest nesting of lists in lists that is followed.
 pub const MAX_NESTING: usize = 8;
 
-/// The first platforms; a list can have thousands.
-fn listed(platforms: &[String]) -> String {
+/// The first of them; there can be thousands.
+fn listed(all: &[String]) -> String {
     const SHOWN: usize = 20;
-    let shown = platforms.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match platforms.len().checked_sub(SHOWN) {
-        _ if platforms.is_empty() => "none".to_owned(),
+    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match all.len().checked_sub(SHOWN) {
+        _ if all.is_empty() => "none".to_owned(),
         Some(more @ 1..) => format!("{shown} and {more} more"),
         _ => shown,
     }
@@ -83,6 +83,9 @@ pub enum PublishError {
     /// The place of an entry, as the record keeps it, cannot be understood.
     #[error("the source {0:?} of an entry cannot be understood")]
     Place(String, #[source] LocationError),
+    /// What the store holds could not be read or relied on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Nobody knows where the bytes of an entry are.
     #[error("nothing is known of where {0} comes from")]
     NoSource(Digest),
@@ -109,4 +112,35 @@ pub enum PublishError {
     /// Lists are nested too deeply.
     #[error("{0} holds lists in lists, more than {MAX_NESTING} levels deep")]
     TooDeep(Digest),
+}
+
+/// Why images of a layout or an archive were not taken into a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The layout or archive could not be read, or its content is not what it says.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are no images in it.
+    #[error("{0} has no images")]
+    Empty(String),
+    /// There are several images in it and none was chosen.
+    #[error("{what} has {} images: {}", .images.len(), listed(.images))]
+    Several {
+        /// The layout or archive.
+        what: String,
+        /// The names of the images, or where they stand.
+        images: Vec<String>,
+    },
+    /// The image that was chosen is not there.
+    #[error("{what} does not exist; there are {}", listed(.images))]
+    NoSuchImage {
+        /// The image, with its layout or archive.
+        what: String,
+        /// The names of the images that are there.
+        images: Vec<String>,
+    },
 }

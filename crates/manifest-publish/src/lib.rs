@@ -1,13 +1,17 @@
 //! Publications: what goes into a list is resolved, and what is in a list is brought to where it should be.
 //!
 //! [`resolve`] turns a reference into entries. [`push`] asks what the target has, plans what is missing (a pure
-//! step, see [`Plan`]), brings it there by digest, and moves the name last. Nothing here edits lists, keeps records
-//! or prints.
+//! step, see [`Plan`]), brings it there by digest, and moves the name last. [`export`] does that with a layout or an
+//! archive of its own, and [`take`] brings images from there into a store. Nothing here edits lists, keeps records or
+//! prints.
 
 mod cached;
 mod documents;
 mod error;
+mod export;
+mod import;
 mod plan;
+mod pool;
 mod push;
 mod refresh;
 mod resolve;
@@ -15,9 +19,12 @@ mod survey;
 
 pub use cached::{Fresh, Known, resolve_known};
 pub use documents::Documents;
-pub use error::{MAX_NESTING, PublishError, ResolveError};
+pub use error::{ImportError, MAX_NESTING, PublishError, ResolveError};
+pub use export::{ExportTo, Exported, IfThere, export};
+pub use import::{Choice, Offered, Shadowed, Taken, choose_images, shadowed, take};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
-pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, push};
+pub use pool::{pool, rely};
+pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, entries_of, push};
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 

@@ -1,17 +1,18 @@
 //! One publication: a list and everything in it, to one place, under one name.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Encoded};
-use manifest_store::Sources;
+use manifest_store::{Record, Sources};
 use manifest_transport::{Mounted, Place, Transport, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::error::PublishError;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
-use crate::survey::{all_from, survey};
+use crate::survey::{Origins, all_from, survey};
 
 /// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
 /// about a megabyte, so this bounds memory. By default three blobs are carried at once.
@@ -21,12 +22,24 @@ const STEPS_PER_CARRIER: usize = 8;
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "the parts of a record, named")]
 pub struct Content<'a> {
-    /// The list, as the bytes that will stand at the target.
+    /// The list, as the bytes that will stand at the target; or the manifest of an image.
     pub list: &'a Encoded,
-    /// Its entries.
+    /// Its entries; of an image the image itself ([`entries_of`]).
     pub entries: &'a [Descriptor],
     /// Where the entries can be read.
     pub sources: &'a Sources,
+    /// What the store holds itself ([`pool`](crate::pool())), for entries that are read there.
+    pub here: Option<&'a Place>,
+}
+
+/// The entries of a record that a publication brings along: those of a list; an image is its own.
+pub fn entries_of(record: &Record) -> Cow<'_, [Descriptor]> {
+    let Some(image) = record.image() else { return Cow::Borrowed(record.entries()) };
+    let document = record.encoded();
+    let mut entry =
+        Descriptor::new(document.media_type.clone(), document.digest, document.bytes.len() as u64);
+    entry.artifact_type = image.artifact_type.clone();
+    Cow::Owned(vec![entry])
 }
 
 /// Where it is to be published.
@@ -95,8 +108,9 @@ pub async fn push(
     let bytes = Bytes::from(content.list.bytes.clone());
     let media_type = &content.list.media_type;
     let name = target.name.as_deref();
+    let origins = Origins { transport, sources: content.sources, here: content.here };
     if target.place.registry_host().is_some()
-        && (!options.entries || all_from(transport, entries, content.sources, &target.place)?)
+        && (!options.entries || all_from(entries, origins, &target.place)?)
     {
         target.place.expect_copies([]).await?;
         match target.place.put_named(name, media_type, bytes.clone()).await {
@@ -105,7 +119,7 @@ pub async fn push(
             Err(_) => {}
         }
     }
-    let plan = survey(transport, entries, content.sources, &target.place, options.jobs).await?;
+    let plan = survey(entries, origins, &target.place, options.jobs).await?;
     progress.planned(&plan);
     let mut outcome = carry(&plan, &target.place, options.jobs, progress).await?;
     outcome.present = plan.present.len();
@@ -124,7 +138,8 @@ pub async fn dry_run(
     options: &PushOptions,
 ) -> Result<Plan, PublishError> {
     let entries = if options.entries { content.entries } else { &[] };
-    survey(transport, entries, content.sources, &target.place, options.jobs).await
+    let origins = Origins { transport, sources: content.sources, here: content.here };
+    survey(entries, origins, &target.place, options.jobs).await
 }
 
 /// Whether a registry refused a list because it lacks something that the list names.

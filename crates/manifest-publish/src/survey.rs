@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Document};
-use manifest_store::Sources;
-use manifest_transport::{Fetched, Location, Place, Transport};
+use manifest_store::{Source, Sources};
+use manifest_transport::{Fetched, Location, LocationError, Place, Transport};
 
 use crate::error::{MAX_NESTING, PublishError};
 use crate::plan::{Missing, Plan, Surveyed};
@@ -20,46 +20,54 @@ struct Wanted {
     from: Place,
 }
 
-/// The place of a source, as a record keeps it.
-pub(crate) fn place(transport: &Transport, text: &str) -> Result<Place, PublishError> {
-    let location: Location = text.parse().map_err(|source| PublishError::Place(text.to_owned(), source))?;
-    match transport.open(&location) {
-        Some((place, _)) => Ok(place),
-        None => Err(PublishError::Place(
-            text.to_owned(),
-            manifest_transport::LocationError::Unsupported("store:".to_owned()),
-        )),
+/// Where the places of sources are found.
+#[derive(Clone, Copy)]
+pub(crate) struct Origins<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) sources: &'a Sources,
+    /// What the store holds itself.
+    pub(crate) here: Option<&'a Place>,
+}
+
+impl Origins<'_> {
+    /// The place of a source, as a record keeps it.
+    fn place(&self, text: &str) -> Result<Place, PublishError> {
+        let refused = |source| PublishError::Place(text.to_owned(), source);
+        if let (Source::HERE, Some(here)) = (text, self.here) {
+            return Ok(here.clone());
+        }
+        let location: Location = text.parse().map_err(refused)?;
+        let unsupported = || refused(LocationError::Unsupported(Source::HERE.to_owned()));
+        self.transport.open(&location).map(|(place, _)| place).ok_or_else(unsupported)
+    }
+
+    /// The place of an entry.
+    fn of(&self, entry: &Digest) -> Result<Place, PublishError> {
+        let source = self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))?;
+        self.place(&source.place)
     }
 }
 
 /// Pairs every entry with its source.
-fn wanted(
-    transport: &Transport,
-    entries: &[Descriptor],
-    sources: &Sources,
-) -> Result<Vec<Wanted>, PublishError> {
-    let one = |entry: &Descriptor| {
-        let source = sources.place_of(&entry.digest).ok_or(PublishError::NoSource(entry.digest))?;
-        Ok(Wanted { entry: entry.clone(), from: place(transport, &source.place)? })
-    };
+fn wanted(entries: &[Descriptor], origins: Origins<'_>) -> Result<Vec<Wanted>, PublishError> {
+    let one = |entry: &Descriptor| Ok(Wanted { entry: entry.clone(), from: origins.of(&entry.digest)? });
     let mut seen = BTreeSet::new();
     entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
 }
 
 /// Whether the children were taken from the target itself, so that asking for them can be spared.
 pub(crate) fn all_from(
-    transport: &Transport,
     entries: &[Descriptor],
-    sources: &Sources,
+    origins: Origins<'_>,
     target: &Place,
 ) -> Result<bool, PublishError> {
     let mut places = BTreeSet::new();
     for entry in entries {
-        let Some(source) = sources.place_of(&entry.digest) else { return Ok(false) };
+        let Some(source) = origins.sources.place_of(&entry.digest) else { return Ok(false) };
         places.insert(source.place.as_str());
     }
     for text in places {
-        if place(transport, text)? != *target {
+        if origins.place(text)? != *target {
             return Ok(false);
         }
     }
@@ -70,13 +78,12 @@ pub(crate) fn all_from(
 ///
 /// Every manifest is looked at once, however often lists name it.
 pub(crate) async fn survey(
-    transport: &Transport,
     entries: &[Descriptor],
-    sources: &Sources,
+    origins: Origins<'_>,
     target: &Place,
     jobs: usize,
 ) -> Result<Plan, PublishError> {
-    let wanted = wanted(transport, entries, sources)?;
+    let wanted = wanted(entries, origins)?;
     target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
     let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
     let (mut level, mut found) = (wanted, Vec::new());

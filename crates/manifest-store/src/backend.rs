@@ -2,6 +2,7 @@
 
 mod escape;
 mod local;
+mod pool;
 #[cfg(feature = "shared")]
 mod shared;
 
@@ -10,11 +11,15 @@ use std::path::PathBuf;
 
 use manifest_core::ListName;
 
-use crate::lock::Attempt;
+use crate::lock::{Attempt, Sharing};
 use crate::{RecordId, StoreError};
 
-pub(crate) use escape::escape;
+pub(crate) use escape::{escape, name_file};
 pub(crate) use local::Local;
+pub(crate) use pool::{
+    A_DAY, Aside, Leftover, MarkBlobs, PIECE, Pins, Plan, Pool, SHORTEST_GRACE, Staging, Stray, Stream,
+    Swept, Touch,
+};
 #[cfg(feature = "shared")]
 pub(crate) use shared::Shared;
 
@@ -22,7 +27,7 @@ pub(crate) use shared::Shared;
 /// are replaced where they still are what was read.
 ///
 /// Every call blocks, and is made on a thread that may.
-pub(crate) trait Backend: fmt::Debug + Send + Sync {
+pub(crate) trait Backend: Pool + fmt::Debug + Send + Sync {
     /// Refuses a store of a newer version, and a place where nothing can be kept safely.
     fn check(&self) -> Result<(), StoreError>;
 
@@ -44,6 +49,12 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The ids of all records, sorted; what has another name is none of ours.
     fn ids(&self) -> Result<Vec<RecordId>, StoreError>;
 
+    /// The ids of all records that may be there, also of one that is replaced at this very moment.
+    fn all_ids(&self) -> Result<Vec<RecordId>, StoreError>;
+
+    /// The file names of all names, sorted.
+    fn name_files(&self) -> Result<Vec<String>, StoreError>;
+
     /// The file names of all references that something is remembered of, sorted.
     fn cached(&self) -> Result<Vec<String>, StoreError>;
 
@@ -58,6 +69,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Name(ListName),
+    /// The file of some name, whatever it holds.
+    NameFile(String),
     Record(RecordId),
     /// What is remembered of a reference, under the file name that stands for it.
     Cache(String),
@@ -66,6 +79,8 @@ pub(crate) enum Key {
 /// What can be locked; the order is the one in which several are locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LockKey {
+    /// The blobs: alone for who removes some, shared for who relies on them before anything says so.
+    Pool(Sharing),
     Name(ListName),
     Record(RecordId),
 }

@@ -160,10 +160,11 @@ fn head(cached: &Cached) -> Result<Vec<u8>, StoreError> {
         documents: cached.documents.iter().map(part).collect(),
     };
     let json = serde_json::to_string(&header).map_err(|error| StoreError::damaged("", error.to_string()))?;
-    Ok(format!("{MAGIC}{}\n{json}\n", Digest::sha256(json.as_bytes())).into_bytes())
+    let line = format!("{json}\n");
+    Ok(format!("{MAGIC}{}\n{line}", Digest::sha256(line.as_bytes())).into_bytes())
 }
 
-fn read(backend: &dyn Backend, file: String) -> Result<Option<Cached>, StoreError> {
+pub(crate) fn read(backend: &dyn Backend, file: String) -> Result<Option<Cached>, StoreError> {
     let key = Key::Cache(file);
     let slot = backend.read(&key)?;
     let Some(bytes) = slot.bytes else { return Ok(None) };
@@ -176,19 +177,20 @@ fn read(backend: &dyn Backend, file: String) -> Result<Option<Cached>, StoreErro
 fn parse(bytes: &[u8]) -> Option<Cached> {
     let (first, rest) = split_line(bytes, 200)?;
     let sum: Digest = std::str::from_utf8(first).ok()?.strip_prefix(MAGIC)?.parse().ok()?;
-    let (json, mut rest) = split_line(rest, LONGEST_HEADER)?;
-    let header: Header = sum.verifies(json).then(|| serde_json::from_slice(json).ok())??;
+    let (json, mut documents_left) = split_line(rest, LONGEST_HEADER)?;
+    let line = rest.get(..=json.len())?;
+    let header: Header = sum.verifies(line).then(|| serde_json::from_slice(json).ok())??;
     let mut documents = Vec::new();
     for Part { media_type, digest, size } in header.documents {
-        let (bytes, after) = rest.split_at_checked(size)?;
+        let (bytes, after) = documents_left.split_at_checked(size)?;
         if !digest.verifies(bytes) {
             return None;
         }
         documents.push(CachedDocument { digest, media_type, bytes: bytes.to_vec() });
-        rest = after;
+        documents_left = after;
     }
     let Header { reference, fetched, .. } = header;
-    rest.is_empty().then_some(Cached { reference, fetched, documents })
+    documents_left.is_empty().then_some(Cached { reference, fetched, documents })
 }
 
 fn split_line(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {

@@ -29,33 +29,32 @@ pub(crate) struct Found {
 
 impl Catalog<'_> {
     /// The id that stands under a name, whether or not that record has the name.
-    fn binding(&self, name: &ListName) -> Result<(Option<RecordId>, Version), StoreError> {
+    pub(crate) fn binding(&self, name: &ListName) -> Result<(Option<RecordId>, Version), StoreError> {
         let key = Key::Name(name.clone());
         let slot = self.0.read(&key)?;
         let Some(bytes) = slot.bytes else { return Ok((None, slot.version)) };
         let damaged = |what: String| StoreError::damaged(self.0.path(&key), what);
-        let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
-        let (pair, sum) = text.and_then(|text| text.rsplit_once(' ')).unwrap_or_default();
-        if !sum.parse::<Digest>().is_ok_and(|sum| sum.verifies(pair.as_bytes())) {
-            return Err(damaged("its checksum does not fit its content".to_owned()));
+        match parse_binding(&bytes).map_err(|what| damaged(what.to_owned()))? {
+            (id, of) if of == name.to_string() => Ok((Some(id), slot.version)),
+            _ => Err(damaged(format!("it is not the file of {name}"))),
         }
-        let (id, of) = pair.split_once(' ').unwrap_or_default();
-        match id.parse() {
-            Ok(id) if of == name.to_string() => Ok((Some(id), slot.version)),
-            Ok(_) => Err(damaged(format!("it is not the file of {name}"))),
-            Err(_) => Err(damaged("it does not hold the id of a record".to_owned())),
-        }
+    }
+
+    /// The record with this id, as it lists its names.
+    pub(crate) fn read_raw(&self, id: RecordId) -> Result<Option<Found>, StoreError> {
+        let key = Key::Record(id);
+        let slot = self.0.read(&key)?;
+        let Some(bytes) = slot.bytes else { return Ok(None) };
+        let record = Record::from_file(&self.0.path(&key), id, &bytes)?;
+        Ok(Some(Found { record, version: slot.version }))
     }
 
     /// The record with this id, with those names that are really its own.
     pub(crate) fn read(&self, id: RecordId) -> Result<Option<Found>, StoreError> {
-        let key = Key::Record(id);
-        let slot = self.0.read(&key)?;
-        let Some(bytes) = slot.bytes else { return Ok(None) };
-        let mut record = Record::from_file(&self.0.path(&key), id, &bytes)?;
+        let Some(Found { mut record, version }) = self.read_raw(id)? else { return Ok(None) };
         // A name whose file cannot be read is not given up because of that.
-        record.retain_names(|name| self.binding(name).map_or(true, |(bound, _)| bound == Some(id)));
-        Ok(Some(Found { record, version: slot.version }))
+        record.see_names(|name| self.binding(name).map_or(true, |(bound, _)| bound == Some(id)));
+        Ok(Some(Found { record, version }))
     }
 
     /// The record that has a name.
@@ -162,4 +161,16 @@ impl Catalog<'_> {
     pub(crate) fn write(&self, head: &[u8], record: &Record, over: &Version) -> Result<(), Stop> {
         self.0.write(&Key::Record(record.id()), &[head, &record.encoded().bytes], over)
     }
+}
+
+/// The id and the name that the file of a name holds.
+pub(crate) fn parse_binding(bytes: &[u8]) -> Result<(RecordId, String), &'static str> {
+    let text = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    let (pair, sum) = text.and_then(|text| text.rsplit_once(' ')).unwrap_or_default();
+    if !sum.parse::<Digest>().is_ok_and(|sum| sum.verifies(pair.as_bytes())) {
+        return Err("its checksum does not fit its content");
+    }
+    let (id, of) = pair.split_once(' ').unwrap_or_default();
+    let id = id.parse().map_err(|_not_an_id| "it does not hold the id of a record")?;
+    Ok((id, of.to_owned()))
 }

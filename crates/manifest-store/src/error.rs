@@ -1,10 +1,11 @@
 //! What can go wrong with a store.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest_core::{DecodeError, EncodeError, ListName};
+use manifest_core::{DecodeError, Digest, EncodeError, ListName};
 
 use crate::{HeldBy, Holder, RecordId};
 
@@ -15,6 +16,9 @@ pub enum StoreError {
     /// There is no record of this name or id.
     #[error("there is no list {0}")]
     NotFound(String),
+    /// The store does not have this blob.
+    #[error("there is no blob {0}")]
+    NoBlob(Digest),
     /// The name belongs to another record.
     #[error("the name {name} is taken by the record {}", .id.short())]
     NameTaken {
@@ -65,8 +69,8 @@ pub enum StoreError {
         /// How many records there are.
         matches: usize,
     },
-    /// Another process kept this list locked for the whole of the allowed wait.
-    #[error("the list {0} is in use by {1} (waited {s} s)", s = .2.as_secs_f64())]
+    /// Another process kept this locked for the whole of the allowed wait.
+    #[error("{0} is in use by {1} (waited {s} s)", s = .2.as_secs_f64())]
     Busy(String, Holder, Duration),
     /// A file of the store is not what was written; nothing was changed.
     #[error("{path} is damaged: {what}", path = .path.display())]
@@ -75,6 +79,22 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// What was to be kept under a digest is something else; nothing was kept.
+    #[error("what was to be saved as {digest} is something else: {what}")]
+    NotThatContent {
+        /// The digest that was told.
+        digest: Digest,
+        /// What the content is.
+        what: String,
+    },
+    /// Somebody who is changing a shared store could lose what he relies on.
+    #[error("a grace of {} s is not safe while others may use a shared store; the shortest is {} s", .grace.as_secs(), .shortest.as_secs())]
+    ShortGrace {
+        /// What was asked for.
+        grace: Duration,
+        /// What is safe.
+        shortest: Duration,
     },
     /// A newer version of this program wrote the file.
     #[error("{path} has version {found} of its format; this program knows versions up to {known}", path = .path.display())]
@@ -143,6 +163,18 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn damaged(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
         Self::Damaged { path: path.into(), what: what.into() }
+    }
+
+    /// Whether something is not what was written, or cannot be read by this version.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::NewerVersion { .. })
+    }
+}
+
+/// What needs no conversion cannot fail to be converted.
+impl From<Infallible> for StoreError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! The calls that touch a disk.
 
+pub(crate) mod dir;
 mod disk;
 
 use std::fmt;
@@ -29,6 +30,10 @@ pub(crate) trait Files: fmt::Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Tries once to lock a file, which is created when it is missing and never deleted.
     fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError>;
+    /// The same for a lock that others may have at the same time, if they want it like this, too.
+    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError>;
+    /// Whether this is a link that belongs neither to us nor to the administrator.
+    fn is_foreign_link(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// A file that is written but does not have its name yet; dropping it removes it.

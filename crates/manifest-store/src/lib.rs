@@ -12,6 +12,7 @@
 //! on files is done on tokio's blocking threads, the edit itself on the caller's.
 
 mod backend;
+mod blobs;
 mod cache;
 mod catalog;
 #[cfg(test)]
@@ -19,6 +20,9 @@ mod crash;
 mod draft;
 mod error;
 mod files;
+mod fsck;
+mod gc;
+mod held;
 mod history;
 mod hold;
 mod id;
@@ -30,9 +34,12 @@ mod source;
 mod store;
 mod text;
 
+pub use blobs::{BlobReader, BlobWriter, Blobs, Intake, Variant};
 pub use cache::{Cache, Cached, CachedDocument};
 pub use draft::{Base, Draft};
 pub use error::{StoreError, UpdateError};
+pub use fsck::{CheckReport, Finding, Repair, Severity};
+pub use gc::{Collect, Collected, Tally, Usage, Writers};
 pub use history::{Beside, Change, History, Revert};
 pub use hold::{HeldBy, Hold};
 pub use id::{InvalidRecordId, RecordId};

@@ -93,18 +93,32 @@ pub(crate) enum Attempt {
     Busy(Holder),
 }
 
+/// Whether others may have a lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sharing {
+    Alone,
+    /// With those who want it like this, too.
+    Shared,
+}
+
 /// Tries once to lock a file, which is created when it is missing and never deleted.
+///
+/// The note is left by who has the lock alone.
 ///
 /// # Errors
 /// [`StoreError::NoLocks`] where the file system has none; [`StoreError::Damaged`] when `path` is no file.
-pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
+pub(crate) fn try_lock(path: &Path, sharing: Sharing, note: &str) -> Result<Attempt, StoreError> {
     let refused = |what, error| StoreError::Io(what, path.to_owned(), error);
     for _ in 0..REPLACEMENTS {
         let mut file = open(path).map_err(|error| match fs::symlink_metadata(path) {
             Ok(there) if !there.is_file() => StoreError::damaged(path, "it is not a regular file"),
             _ => refused("open", error),
         })?;
-        match FileExt::try_lock(&file) {
+        let tried = match sharing {
+            Sharing::Alone => FileExt::try_lock(&file),
+            Sharing::Shared => FileExt::try_lock_shared(&file),
+        };
+        match tried {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(Attempt::Busy(holder(&mut file))),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => {
@@ -117,8 +131,10 @@ pub(crate) fn try_lock(path: &Path, note: &str) -> Result<Attempt, StoreError> {
                 return Err(StoreError::damaged(path, "it is not a regular file"));
             }
             Ok(there) if is_same(&file, &there).map_err(|error| refused("read", error))? => {
-                // A note is worth a message, not a failure.
-                drop(write_note(&mut file, note));
+                if sharing == Sharing::Alone && is_only_here(&file) {
+                    // A note is worth a message, not a failure.
+                    drop(write_note(&mut file, note));
+                }
                 return Ok(Attempt::Held(Guard::new(file)));
             }
             // Somebody replaced the file: this is a lock on something that nobody else will open.
@@ -155,6 +171,19 @@ fn is_same(file: &File, there: &fs::Metadata) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_same(_: &File, _: &fs::Metadata) -> io::Result<bool> {
     Ok(true)
+}
+
+/// Whether the file has no other name: under that it may be somebody's own, in which nothing is written. It locks
+/// as well as any other, and a store that was copied by links is full of them.
+#[cfg(unix)]
+fn is_only_here(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().is_ok_and(|found| found.nlink() == 1)
+}
+
+#[cfg(not(unix))]
+fn is_only_here(_: &File) -> bool {
+    true
 }
 
 /// Writes before it shortens: a file that is emptied first is flushed by some file systems when it is closed.
@@ -200,11 +229,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let note = Holder::note("first", Timestamp::UNIX_EPOCH);
-        let Attempt::Held(guard) = try_lock(&path, &note).unwrap() else { panic!("not held") };
-        let Attempt::Busy(holder) = try_lock(&path, "").unwrap() else { panic!("held twice") };
+        let Attempt::Held(guard) = try_lock(&path, Sharing::Alone, &note).unwrap() else {
+            panic!("not held")
+        };
+        let Attempt::Busy(holder) = try_lock(&path, Sharing::Alone, "").unwrap() else {
+            panic!("held twice")
+        };
         assert_eq!(holder.command.as_deref(), Some("first"));
         drop(guard);
-        assert!(matches!(try_lock(&path, "x").unwrap(), Attempt::Held(_)));
+        assert!(matches!(try_lock(&path, Sharing::Alone, "x").unwrap(), Attempt::Held(_)));
         assert_eq!(fs::read_to_string(&path).unwrap(), "x", "a longer note is shortened");
     }
 
@@ -214,14 +247,44 @@ mod tests {
     fn a_lock_file_that_was_replaced_or_is_a_link_is_not_trusted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let Attempt::Held(_old) = try_lock(&path, "").unwrap() else { panic!("not held") };
+        let Attempt::Held(_old) = try_lock(&path, Sharing::Alone, "").unwrap() else { panic!("not held") };
         fs::remove_file(&path).unwrap();
-        assert!(matches!(try_lock(&path, "").unwrap(), Attempt::Held(_)), "waits for a file that is gone");
+        assert!(
+            matches!(try_lock(&path, Sharing::Alone, "").unwrap(), Attempt::Held(_)),
+            "waits for a file that is gone"
+        );
 
         let outside = dir.path().join("outside");
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&outside, &link).unwrap();
-        assert!(matches!(try_lock(&link, "note"), Err(StoreError::Damaged { .. })));
+        assert!(matches!(try_lock(&link, Sharing::Alone, "note"), Err(StoreError::Damaged { .. })));
         assert_eq!(fs::read(&outside).unwrap_or_default(), b"");
+    }
+
+    #[test]
+    fn a_lock_is_shared_with_those_who_want_it_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let [first, second] = [(); 2].map(|()| try_lock(&path, Sharing::Shared, "x").unwrap());
+        assert!(matches!((&first, &second), (Attempt::Held(_), Attempt::Held(_))));
+        assert!(matches!(try_lock(&path, Sharing::Alone, "").unwrap(), Attempt::Busy(_)));
+        drop((first, second));
+        let Attempt::Held(_alone) = try_lock(&path, Sharing::Alone, "").unwrap() else { panic!("not held") };
+        assert!(matches!(try_lock(&path, Sharing::Shared, "").unwrap(), Attempt::Busy(_)));
+    }
+
+    /// DUR-15, SEC-36.
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_is_also_somebody_elses_file_is_not_written_into() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, outside) = (dir.path().join("lock"), dir.path().join("outside"));
+        File::create(&outside).and_then(|mut file| file.write_all(b"precious")).unwrap();
+        fs::hard_link(&outside, &path).unwrap();
+        let Attempt::Held(_guard) = try_lock(&path, Sharing::Alone, "note").unwrap() else {
+            panic!("not held")
+        };
+        assert_eq!(fs::read(&outside).unwrap(), b"precious");
+        assert!(matches!(try_lock(&path, Sharing::Alone, "").unwrap(), Attempt::Busy(_)));
     }
 }

@@ -5,16 +5,17 @@ mod edit;
 mod file;
 mod undo;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use manifest_core::{Descriptor, Digest, Encoded, Format, ImageManifest, List, ListName, MediaType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::held::Held;
 use crate::history::{Change, difference};
 use crate::hold::Holds;
-use crate::{Base, Draft, HeldBy, History, Hold, RecordId, Sources, StoreError, text};
+use crate::{Base, Draft, HeldBy, History, Hold, RecordId, Source, Sources, StoreError, text};
 
 pub use content::{Content, NewRecord, Origin, Pushed};
 pub(crate) use edit::{Opened, Settled};
@@ -32,7 +33,13 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Header {
     id: RecordId,
+    /// All names that are listed; one that does not lead back here is not had, or not yet.
     names: Vec<ListName>,
+    /// Those that it really has.
+    #[serde(skip)]
+    has: Vec<ListName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moving: Option<Moving>,
     #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
     format: Option<Format>,
     sources: Sources,
@@ -52,6 +59,13 @@ struct Header {
     document: DocumentKey,
     #[serde(flatten)]
     extra: BTreeMap<String, Value>,
+}
+
+/// A name that is about to take the place of another. It does so in the moment in which it leads here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Moving {
+    from: ListName,
+    to: ListName,
 }
 
 /// What the document must be.
@@ -78,7 +92,7 @@ impl Record {
 
     /// The names, in the order in which they were given.
     pub fn names(&self) -> &[ListName] {
-        &self.header.names
+        &self.header.has
     }
 
     /// What it is: a list or an image.
@@ -109,7 +123,7 @@ impl Record {
 
     /// What messages call it: its first name, else its id.
     pub fn title(&self) -> String {
-        self.header.names.first().map_or_else(|| self.header.id.short(), ToString::to_string)
+        self.header.has.first().map_or_else(|| self.header.id.short(), ToString::to_string)
     }
 
     fn not_a_list(&self) -> StoreError {
@@ -154,6 +168,28 @@ impl Record {
     /// Whether it has entries that were taken from this other record.
     pub fn uses(&self, other: RecordId) -> bool {
         self.header.sources.iter().any(|source| source.record == Some(other))
+    }
+
+    /// The entries, or the image itself, that the store keeps for it: now, and before changes that can be undone.
+    ///
+    /// Those that it has now come with their descriptors.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let here = |sources: &Sources| -> Vec<Digest> {
+            let here = sources.iter().filter(|source| source.place == Source::HERE);
+            here.flat_map(|source| source.entries.iter().copied()).collect()
+        };
+        let now: BTreeSet<Digest> = here(&self.header.sources).into_iter().collect();
+        let entries = self.entries().iter().filter(|entry| now.contains(&entry.digest)).map(Held::of);
+        let image = self.image().filter(|_| now.contains(&self.document.digest)).map(|_| Held {
+            digest: self.document.digest,
+            size: Some(self.document.bytes.len() as u64),
+            media_type: Some(self.document.media_type.clone()),
+        });
+        let before = self.header.history.changes().iter().filter_map(|change| change.was.as_ref());
+        let before: BTreeSet<Digest> = before.flat_map(|was| here(&was.sources)).collect();
+        let gone =
+            before.difference(&now).map(|digest| Held { digest: *digest, size: None, media_type: None });
+        entries.chain(image).chain(gone).collect()
     }
 
     /// The other records that it has entries of.
@@ -204,7 +240,9 @@ impl Record {
         history.push(change);
         let header = Header {
             id,
-            names: vec![name],
+            names: vec![name.clone()],
+            has: vec![name],
+            moving: None,
             format,
             sources,
             base,
@@ -222,8 +260,12 @@ impl Record {
 
     /// Adds and removes names.
     pub(crate) fn rename(&mut self, tagged: Vec<ListName>, untagged: Vec<ListName>, stamp: &Stamp) {
-        self.header.names.retain(|name| !untagged.contains(name));
-        self.header.names.extend(tagged.iter().cloned());
+        let Header { names, has, moving, .. } = &mut self.header;
+        *moving = None;
+        for names in [names, has] {
+            names.retain(|name| !untagged.contains(name) && !tagged.contains(name));
+            names.extend(tagged.iter().cloned());
+        }
         let mut change = stamp.change(self.document.digest);
         change.before = Some(self.document.digest);
         (change.tagged, change.untagged) = (tagged, untagged);
@@ -251,9 +293,24 @@ impl Record {
         self.header.pushed = Some(Pushed { when: stamp.when, target, digest });
     }
 
-    /// Drops names that the record lists but does not have.
-    pub(crate) fn retain_names(&mut self, has: impl FnMut(&ListName) -> bool) {
-        self.header.names.retain(has);
+    /// Lists a name that is about to take the place of another.
+    pub(crate) fn announce(&mut self, from: &ListName, to: &ListName) {
+        if !self.header.names.contains(to) {
+            self.header.names.push(to.clone());
+        }
+        self.header.moving = Some(Moving { from: from.clone(), to: to.clone() });
+    }
+
+    /// Finds out which of the names that are listed it has: those that lead here.
+    pub(crate) fn see_names(&mut self, mut leads_here: impl FnMut(&ListName) -> bool) {
+        let mut has: Vec<ListName> = self.header.names.clone();
+        has.retain(&mut leads_here);
+        if let Some(Moving { from, to }) = &self.header.moving
+            && has.contains(to)
+        {
+            has.retain(|name| name != from);
+        }
+        self.header.has = has;
     }
 }
 

@@ -17,9 +17,8 @@ use crate::backend::{Backend, Local, LockKey, Stop};
 use crate::catalog::{Catalog, Creation, Found, Removal, Renaming};
 use crate::files::Disk;
 use crate::record::{Opened, Settled, Stamp};
-use crate::{Cache, Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
-pub(crate) use waiting::blocking;
-use waiting::{Locks, Turn};
+use crate::{Blobs, Cache, Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
+pub(crate) use waiting::{Locks, Turn, blocking, joined};
 
 /// The place of records.
 ///
@@ -63,7 +62,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.0)()
     }
 }
@@ -318,6 +317,11 @@ impl Store {
         }
     }
 
+    /// What the records hold beside their documents: manifests of images, configurations, layers.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::new(self.backend.clone(), self.options.clone())
+    }
+
     /// What references stood for when they were read last.
     pub fn cache(&self) -> Cache {
         Cache(self.backend.clone())
@@ -489,8 +493,16 @@ impl Store {
         locks.run(move |catalog| catalog.load_as(id, &which)).await
     }
 
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    pub(crate) fn options(&self) -> &Arc<StoreOptions> {
+        &self.options
+    }
+
     /// Reads, without a lock.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(Catalog<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -503,7 +515,7 @@ impl Store {
     }
 
     fn turn(&self, subject: &impl fmt::Display) -> Turn {
-        Turn::new(self.options.clone(), subject.to_string())
+        Turn::new(self.options.clone(), format!("the list {subject}"))
     }
 
     fn stamp(&self) -> Stamp {

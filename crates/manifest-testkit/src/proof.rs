@@ -12,10 +12,12 @@
 //! - [`power`]: the power fails, on three file systems;
 //! - [`bits`]: each file of a store is damaged in each way;
 //! - [`planted`]: links planted by others, odd paths and names, a clock that jumps;
-//! - [`scale`]: many lists, a long list, a long history.
+//! - [`scale`]: many lists, a long list, a long history;
+//! - [`collect`]: garbage is collected in a store of many blobs while others write.
 
 mod bits;
 mod chance;
+mod collect;
 mod disk;
 mod edits;
 mod facts;
@@ -36,6 +38,7 @@ mod writer;
 use std::fmt;
 
 pub use bits::{Bits, bits};
+pub use collect::{Collect, collect};
 pub use disk::FileSystem;
 pub use edits::{Edits, Spread, edits};
 pub use kill::{Kills, kill};

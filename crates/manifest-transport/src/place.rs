@@ -208,9 +208,10 @@ impl Place {
             (Self::Archive(archive), Which::Remote(At::Tag(tag))) => {
                 archive.manifest(&Pick::Name(tag.to_string())).await
             }
-            (Self::Reader(reader), Which::Remote(At::Digest(digest)) | Which::Local(Pick::Digest(digest))) => {
-                reader::manifest(reader, *digest).await
-            }
+            (
+                Self::Reader(reader),
+                Which::Remote(At::Digest(digest)) | Which::Local(Pick::Digest(digest)),
+            ) => reader::manifest(reader, *digest).await,
             (Self::Repository(_) | Self::Reader(_), Which::Local(pick)) => {
                 Err(TransportError::NotFound(format!("{self}{pick}")))
             }

@@ -309,14 +309,12 @@ async fn an_oci_side_that_is_damaged_is_refused_and_a_blob_never_arrives_whole()
 }
 
 #[tokio::test]
-async fn many_members_and_long_names_take_a_bounded_amount_of_memory() {
+async fn long_names_take_a_bounded_amount_of_memory() {
     let name = "x".repeat(60_000);
     let long = (0..1200).fold(Tar::new(), |tar, n| {
         tar.member(b'L', "long", "", format!("{n}{name}").as_bytes()).file("short", "")
     });
     assert!(chain(&refused(ArchiveKind::Oci, &long.finish()).await).contains("more than 67108864 bytes"));
-    let many = (0..=250_000).fold(Tar::new(), |tar, n| tar.file(&n.to_string(), ""));
-    assert!(chain(&refused(ArchiveKind::Oci, &many.finish()).await).contains("more than 250000 members"));
 }
 
 #[tokio::test]

@@ -110,7 +110,8 @@ async fn what_is_unknown_is_kept_and_what_may_not_be_distributed_is_left() {
     assert_eq!(found(&graph.foreign), [foreign.digest]);
     let mut blobs = found(&graph.blobs);
     let mut expected = vec![config.digest, layer.digest, unknown.digest];
-    (blobs.sort(), expected.sort());
+    blobs.sort();
+    expected.sort();
     assert_eq!(blobs, expected);
 }
 

@@ -110,7 +110,7 @@ async fn list(context: &Context) -> Result<u8, CliError> {
                     entry.reference.clone(),
                     first.unwrap_or_default(),
                     ago(cached.fetched, now),
-                    size(entry.size),
+                    size(entry.size as u64),
                 ]);
                 entries.push(entry);
             }

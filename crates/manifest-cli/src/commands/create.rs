@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{RegistryArgs, SelectArgs, annotations, key_value};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images, location, used};
+use crate::gather::{Gathered, Images, location, rely_on, saved, used};
 use crate::report::ListReport;
 
 /// Create a list, and add images to it
@@ -96,6 +96,7 @@ impl Create {
         let images = Images::parse(&self.image, &self.select, None)?;
         let start = self.start(context, &store).await?;
         let gathered = images.gather(context, &self.registry, &store).await?;
+        let intake = rely_on(&store, &gathered).await?;
         let record = match if_exists {
             IfExists::Amend if exists => self.amend(&store, &name, &start, &gathered).await?,
             _ => match store.create(&name, self.draft(&start, &gathered)?, taken(if_exists)).await {
@@ -106,6 +107,7 @@ impl Create {
                 created => created?,
             },
         };
+        saved(context, intake).await;
         for origin in start.base.iter().map(|(_, origin)| origin).chain(gathered.iter().map(|g| &g.origin)) {
             context.ui.note(format_args!("from {origin}"));
         }

@@ -98,7 +98,7 @@ impl Ls {
                 id.clone(),
                 kind(record).to_owned(),
                 record.image().map_or_else(|| record.entries().len().to_string(), |_| "-".to_owned()),
-                size(record.encoded().bytes.len()),
+                size(record.encoded().bytes.len() as u64),
                 when(record.updated()),
                 pushed,
             ]);

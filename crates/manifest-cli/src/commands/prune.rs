@@ -141,7 +141,8 @@ impl Prune {
 
     fn summary(&self, report: &Report) -> String {
         let would = if self.dry_run { "would have " } else { "" };
-        let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let counted =
+            |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         if self.history {
             let changes = report.forgotten.iter().map(|one| one.changes).sum();
             let (changes, records) = (counted(changes, "change"), counted(report.forgotten.len(), "record"));

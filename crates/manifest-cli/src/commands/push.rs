@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use manifest_core::{Digest, Encoded, Format};
-use manifest_publish::{Action, Content, Outcome, Plan, PushOptions, Target, dry_run, push};
+use manifest_publish::{
+    Action, Content, Outcome, Plan, PushOptions, Target, dry_run, entries_of, pool, push,
+};
 use manifest_store::{Force, Record, Store, StoreError};
 use manifest_transport::{Location, Pick, Transport};
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
+use crate::carried::{Blobs, Manifests, blobs, summary};
 use crate::context::{Context, selector};
 use crate::digestfile::DigestFile;
 use crate::entry::shown;
@@ -18,7 +21,7 @@ use crate::gather::location;
 use crate::holders::titles;
 use crate::table::clean;
 
-/// Push a list with everything in it, and let the tag mean it once all is there
+/// Push a list or an image with everything in it, and let the tag mean it once all is there
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -70,19 +73,6 @@ struct Report {
 }
 
 #[derive(Serialize)]
-struct Manifests {
-    present: usize,
-    written: usize,
-}
-
-#[derive(Serialize)]
-struct Blobs {
-    action: &'static str,
-    count: usize,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
 struct Step {
     action: &'static str,
     digest: String,
@@ -98,7 +88,9 @@ impl Push {
         let transport = context.transport(&self.registry, &[&to])?;
         let target = open(&transport, &to)?;
         let list = self.converted(context, &record)?;
-        let content = Content { list: &list, entries: record.entries(), sources: record.sources() };
+        let (entries, here) = (entries_of(&record), pool(&store));
+        let content =
+            Content { list: &list, entries: &entries, sources: record.sources(), here: Some(&here) };
         let options = PushOptions { entries: self.all, jobs: self.registry.jobs };
         if self.dry_run {
             let plan = dry_run(&transport, content, &target, &options).await?;
@@ -173,13 +165,8 @@ impl Push {
     }
 
     fn report(&self, outcome: &Outcome, record: &Record, list: &Encoded, to: &Location) -> Report {
-        let manifests = Manifests { present: outcome.present, written: outcome.manifests };
-        let blobs = outcome.blobs.iter().map(|(action, (count, bytes))| Blobs {
-            action: action.as_str(),
-            count: *count,
-            bytes: *bytes,
-        });
-        self.any_report(record, list, to, manifests, blobs.collect(), Vec::new())
+        let (manifests, blobs) = (Manifests::from(outcome), blobs(&outcome.blobs));
+        self.any_report(record, list, to, manifests, blobs, Vec::new())
     }
 
     fn plan_report(&self, plan: &Plan, record: &Record, list: &Encoded, to: &Location) -> Report {
@@ -239,28 +226,6 @@ fn open(transport: &Transport, to: &Location) -> Result<Target, CliError> {
     }
 }
 
-fn summary(outcome: &Outcome) -> String {
-    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    if outcome.short_way {
-        return format!("one request; {} in it known to be there", counted(outcome.present, "manifest"));
-    }
-    let (written, present) = (counted(outcome.manifests, "manifest"), outcome.present);
-    let mut parts = vec![format!("{written} written")];
-    if present > 0 {
-        parts.push(format!("{present} already there"));
-    }
-    for (action, (count, bytes)) in &outcome.blobs {
-        let word = match action {
-            Action::Skip => "already there",
-            Action::Mount => "mounted",
-            Action::Copy => "copied",
-            _ => "left out",
-        };
-        parts.push(format!("{} ({bytes} bytes) {word}", counted(*count, "blob")));
-    }
-    parts.join(", ")
-}
-
 fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
     let mut text = String::new();
     for digest in &plan.present {
@@ -274,7 +239,8 @@ fn plan_text(plan: &Plan, list: &Encoded, to: &Location) -> String {
         let (digest, bytes) = (step.manifest.digest, step.manifest.size);
         text.push_str(&format!("write     {digest} manifest, {bytes} bytes\n"));
     }
-    text.push_str(&format!("write     {} list, {} bytes, as {to}\n", list.digest, list.bytes.len()));
+    let kind = if Format::of_list(&list.media_type).is_some() { "list" } else { "image" };
+    text.push_str(&format!("write     {} {kind}, {} bytes, as {to}\n", list.digest, list.bytes.len()));
     // The target is as it was typed, and may hold anything.
     text.lines().map(|line| clean(line) + "\n").collect()
 }

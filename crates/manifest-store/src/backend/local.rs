@@ -1,14 +1,17 @@
 //! A store in a local directory: what stands where, and how it is replaced under locks.
 
+mod blob;
+mod intake;
+mod stray;
+mod sweep;
+
 use std::io;
 use std::path::{Path, PathBuf};
-
-use manifest_core::ListName;
 
 use super::escape::name_file;
 use super::{Backend, Key, LockKey, NAME_LIMIT, Slot, Stop, Version};
 use crate::files::{Files, Kind, ReadFailure};
-use crate::lock::Attempt;
+use crate::lock::{Attempt, Holder, Sharing};
 use crate::record::{MAX_SIZE, VERSION};
 use crate::{RecordId, StoreError};
 
@@ -42,38 +45,19 @@ impl Backend for Local {
     }
 
     fn prepare(&self) -> Result<(), StoreError> {
-        if self.layout()? == Layout::Complete {
-            return Ok(());
-        }
-        self.make_dirs(&self.root)?;
-        for dir in [self.records(), self.names(), self.locks()] {
-            match self.files.make_dir(&dir) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(StoreError::Io("create", dir, error)),
-            }
-        }
-        self.sync_dir(&self.root)?;
-        // It comes last and vouches for the rest.
-        match self.put(&self.root, "version", "version", &[VERSION_FILE.as_bytes()], Existing::Keep) {
-            Err(StoreError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.sync_dir(&self.root)
-            }
+        self.make().map_err(|error| match error {
+            // The change that this is for was not begun.
+            StoreError::NotDurable(path, error) => StoreError::Io("sync", path, error),
             other => other,
-        }
+        })
     }
 
     fn lock(&self, key: &LockKey, note: &str) -> Result<Attempt, StoreError> {
-        let file = match key {
-            LockKey::Name(name) => format!("name-{}", name_file(name)),
-            LockKey::Record(id) => format!("record-{id}"),
-        };
-        let path = self.locks().join(file);
-        match self.files.lock(&path, note) {
+        match self.try_lock(key, note) {
             Err(StoreError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
                 // A store that was copied may lack its empty directories.
                 self.prepare()?;
-                self.files.lock(&path, note)
+                self.try_lock(key, note)
             }
             other => other,
         }
@@ -82,7 +66,7 @@ impl Backend for Local {
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let path = self.path(key);
         let limit = match key {
-            Key::Name(_) => NAME_LIMIT,
+            Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
             Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
         };
         match self.files.read(&path, limit) {
@@ -115,6 +99,32 @@ impl Backend for Local {
         }
     }
 
+    fn all_ids(&self) -> Result<Vec<RecordId>, StoreError> {
+        // A file that is replaced while its directory is read may be passed over. Locks are never replaced, and who
+        // replaces a record has made its lock before.
+        let mut ids = self.ids()?;
+        match self.files.list(&self.locks()) {
+            Ok(locks) => {
+                ids.extend(
+                    locks.iter().filter_map(|lock| lock.strip_prefix("record-")?.parse::<RecordId>().ok()),
+                );
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::Io("list", self.locks(), error)),
+        }
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn name_files(&self) -> Result<Vec<String>, StoreError> {
+        match self.files.list(&self.names()) {
+            Ok(files) => Ok(files.into_iter().filter(|file| !file.starts_with('.')).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::Io("list", self.names(), error)),
+        }
+    }
+
     fn cached(&self) -> Result<Vec<String>, StoreError> {
         let dir = self.cache();
         match self.files.list(&dir) {
@@ -139,6 +149,33 @@ impl Local {
         Self { root, files }
     }
 
+    /// Makes what is missing of the store, durably.
+    fn make(&self) -> Result<(), StoreError> {
+        if self.layout()? == Layout::Complete {
+            return Ok(());
+        }
+        self.make_dirs(&self.root)?;
+        for dir in [self.records(), self.names(), self.locks()] {
+            match self.files.make_dir(&dir) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::Io("create", dir, error)),
+            }
+        }
+        self.sync_dir(&self.root)?;
+        // It comes last and vouches for the rest.
+        match self.put(&self.root, "version", "version", &[VERSION_FILE.as_bytes()], Existing::Keep) {
+            // Somebody else made the store at the same time; what this one was writing may be tidied away by now.
+            Err(StoreError::Io(_, _, error))
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    || (error.kind() == io::ErrorKind::NotFound && self.layout()? == Layout::Complete) =>
+            {
+                self.sync_dir(&self.root)
+            }
+            other => other,
+        }
+    }
+
     fn records(&self) -> PathBuf {
         self.root.join("records")
     }
@@ -153,6 +190,20 @@ impl Local {
 
     fn locks(&self) -> PathBuf {
         self.root.join("locks")
+    }
+
+    fn try_lock(&self, key: &LockKey, note: &str) -> Result<Attempt, StoreError> {
+        let path = |file: String| self.locks().join(file);
+        match key {
+            LockKey::Pool(Sharing::Shared) => self.files.lock_shared(&path("pool".to_owned())),
+            LockKey::Pool(Sharing::Alone) => Ok(match self.files.lock(&path("pool".to_owned()), note)? {
+                // Those who share a lock leave no notes.
+                Attempt::Busy(_) => Attempt::Busy(Holder::default()),
+                held => held,
+            }),
+            LockKey::Name(name) => self.files.lock(&path(format!("name-{}", name_file(name))), note),
+            LockKey::Record(id) => self.files.lock(&path(format!("record-{id}")), note),
+        }
     }
 
     /// Makes the directory of what is remembered, which a store can do without.
@@ -178,13 +229,22 @@ impl Local {
     fn spot(&self, key: &Key) -> (PathBuf, String, String) {
         match key {
             Key::Record(id) => (self.records(), id.to_string(), id.to_string()),
-            Key::Name(name) => (self.names(), name_file(name), label(name)),
+            Key::Name(name) => (self.names(), name_file(name), name_file(name)),
+            Key::NameFile(file) => (self.names(), file.clone(), file.clone()),
             Key::Cache(file) => (self.cache(), file.clone(), "cache".to_owned()),
         }
     }
 
     /// Refuses a store of a newer version, and one whose directories are links to somewhere else.
     fn layout(&self) -> Result<Layout, StoreError> {
+        match self.files.is_foreign_link(&self.root) {
+            Ok(false) => {}
+            Ok(true) => {
+                let what = "it is a link that belongs to another user, and is not followed";
+                return Err(StoreError::damaged(&self.root, what));
+            }
+            Err(error) => return Err(StoreError::Io("read", self.root.clone(), error)),
+        }
         let path = self.root.join("version");
         let mut layout = match self.files.read(&path, 200) {
             Ok(bytes) => read_version(&path, &bytes).map(|()| Layout::Complete)?,
@@ -267,12 +327,6 @@ impl Local {
             _ => self.sync_dir(dir),
         }
     }
-}
-
-/// What a file of a name is called while it is written; a whole name could be too long for that.
-fn label(name: &ListName) -> String {
-    let hex = manifest_core::Digest::sha256(name.to_string().as_bytes()).hex();
-    hex.get(..16).unwrap_or_default().to_owned()
 }
 
 /// Refuses a store of another version.

@@ -4,12 +4,14 @@
 //! thing is removed by an object that says so. That of a name stays for the next who wants the name. That of a
 //! record is then deleted, since its id is never used again.
 
+mod blob;
 mod connect;
 mod envelope;
 mod failure;
 mod http;
 mod objects;
 mod probe;
+mod sweep;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -145,7 +147,7 @@ impl Backend for Shared {
 
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let limit = match key {
-            Key::Name(_) => NAME_LIMIT,
+            Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
             Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
         };
         let Some(object) = self.block_on(self.objects.read(&spot(key), limit))? else {
@@ -179,6 +181,16 @@ impl Backend for Shared {
         let mut ids: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).collect();
         ids.sort();
         Ok(ids)
+    }
+
+    fn all_ids(&self) -> Result<Vec<RecordId>, StoreError> {
+        self.ids()
+    }
+
+    fn name_files(&self) -> Result<Vec<String>, StoreError> {
+        let mut files = self.block_on(self.objects.list("names"))?;
+        files.sort();
+        Ok(files)
     }
 
     fn cached(&self) -> Result<Vec<String>, StoreError> {
@@ -216,6 +228,7 @@ fn spot(key: &Key) -> String {
     match key {
         Key::Record(id) => format!("records/{id}"),
         Key::Name(name) => format!("names/{}", name_file(name)),
+        Key::NameFile(file) => format!("names/{file}"),
         Key::Cache(file) => format!("cache/{file}"),
     }
 }

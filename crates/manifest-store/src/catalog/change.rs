@@ -8,6 +8,9 @@ use crate::backend::{Key, Stop, Version};
 use crate::record::{Record, Stamp};
 use crate::{Force, HeldBy, RecordId, Selector, StoreError};
 
+/// How often the record of a name that has moved is read again to be tidied.
+const TIDYINGS: usize = 16;
+
 /// A new record under a name. Needs the locks of the name, of the new record, and of the old one.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
@@ -53,23 +56,27 @@ impl Catalog<'_> {
         let mut steps = Steps::default();
         let used: Vec<RecordId> = record.used().collect();
         // What a copy was made of may be gone; it holds what it needs itself.
-        steps.done(self.mark_used(&used, record.id(), stamp).map(drop))?;
-        steps.done(self.write(&record.file_head()?, &record, &Version::Absent))?;
-        if let Err(stop) = steps.done(self.give(&name, record.id())) {
+        self.mark_used(&used, record.id(), stamp)?;
+        let written = self.write(&record.file_head()?, &record, &Version::Absent);
+        if !matches!(written, Ok(()) | Err(Stop::Failed(StoreError::NotDurable(..)))) {
+            return written.map(|()| record);
+        }
+        // A name does not move to a record that may not last.
+        if let Err(stop) = lasting(written).and_then(|()| steps.done(self.give(&name, record.id()))) {
             // Without its name nobody would find the record; one that stays all the same does no harm.
             drop(self.0.remove(&Key::Record(record.id()), &Version::Locked));
             return Err(stop);
         }
-        if let Some(Found { record: mut bound, version }) = bound {
+        if let (Some(Found { record: mut bound, version }), Steps(None)) = (bound, &steps) {
             bound.rename(Vec::new(), vec![name], stamp);
-            // The name has moved by now; a record that still lists it does not have it.
+            // The name has moved for good; a record that still lists it does not have it.
             drop(bound.file_head().map(|head| self.write(&head, &bound, &version)));
         }
         steps.finish(record)
     }
 
     /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
-    fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
+    pub(crate) fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
         let (_, version) = self.binding(name)?;
         let pair = format!("{id} {name}");
         let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
@@ -96,18 +103,51 @@ impl Catalog<'_> {
             }
         }
         let loses = loses.clone().filter(|name| record.names().contains(name));
-        if gets.is_none() && loses.is_none() {
-            return Ok(record);
+        match (gets, loses) {
+            (None, None) => Ok(record),
+            (Some(to), Some(from)) => self.move_name(Found { record, version }, &from, &to, stamp),
+            (gets, loses) => {
+                record.rename(gets.iter().cloned().collect(), loses.iter().cloned().collect(), stamp);
+                let mut steps = Steps::default();
+                steps.done(self.write(&record.file_head()?, &record, &version))?;
+                if let Some(name) = gets {
+                    steps.done(self.give(&name, *id))?;
+                }
+                if let Some(name) = loses {
+                    // A name whose record does not list it is a leftover, not an error.
+                    drop(self.forget(&name, *id));
+                }
+                steps.finish(record)
+            }
         }
-        record.rename(gets.iter().cloned().collect(), loses.iter().cloned().collect(), stamp);
+    }
+
+    /// Gives a record one name in place of another. Both are listed first, and what is listed says that the new one
+    /// takes the place of the old one as soon as it leads here: so there is no moment with both or neither.
+    fn move_name(
+        &self,
+        Found { mut record, version }: Found,
+        from: &ListName,
+        to: &ListName,
+        stamp: &Stamp,
+    ) -> Result<Record, Stop> {
+        let id = record.id();
+        record.announce(from, to);
         let mut steps = Steps::default();
         steps.done(self.write(&record.file_head()?, &record, &version))?;
-        if let Some(name) = gets {
-            steps.done(self.give(&name, *id))?;
-        }
-        if let Some(name) = loses {
-            // A name whose record does not list it is a leftover, not an error.
-            drop(self.forget(&name, *id));
+        steps.done(self.give(to, id))?;
+        // It has moved. What follows tidies up, and the next change of its names would do as well.
+        for _ in 0..TIDYINGS {
+            let Ok(Some(Found { record: now, version })) = self.read(id) else { break };
+            record = now;
+            record.rename(vec![to.clone()], vec![from.clone()], stamp);
+            match self.write(&record.file_head()?, &record, &version) {
+                Ok(()) => drop(self.forget(from, id)),
+                // Where there are no locks somebody else may have changed it meanwhile.
+                Err(Stop::Again) => continue,
+                Err(Stop::Failed(_)) => {}
+            }
+            break;
         }
         steps.finish(record)
     }
@@ -131,12 +171,10 @@ impl Catalog<'_> {
         if !holders.is_empty() && *force != Force::Yes {
             return Err(StoreError::Held { id: *id, by: holders }.into());
         }
-        let removed = self.0.remove(&Key::Record(*id), &version);
-        if matches!(removed, Ok(()) | Err(Stop::Failed(StoreError::NotDurable(..)))) {
-            // A name without a record is a leftover, not an error.
-            names.iter().for_each(|name| drop(self.forget(name, *id)));
-        }
-        removed.map(|()| holders)
+        self.0.remove(&Key::Record(*id), &version)?;
+        // A name without a record is a leftover, not an error; a record that comes back keeps its names.
+        names.iter().for_each(|name| drop(self.forget(name, *id)));
+        Ok(holders)
     }
 
     /// Whether a record has no name, was not changed for a while, and is held by nobody.
@@ -184,19 +222,27 @@ impl Catalog<'_> {
         by: RecordId,
         stamp: &Stamp,
     ) -> Result<Vec<RecordId>, Stop> {
-        let (mut steps, mut gone) = (Steps::default(), Vec::new());
+        let mut gone = Vec::new();
         for id in used {
             match self.read(*id)? {
                 Some(Found { mut record, version }) => {
                     if record.hold(HeldBy::List(by), None, stamp) {
-                        steps.done(self.write(&record.file_head()?, &record, &version))?;
+                        lasting(self.write(&record.file_head()?, &record, &version))?;
                     }
                 }
                 None => gone.push(*id),
             }
         }
-        steps.finish(gone)
+        Ok(gone)
     }
+}
+
+/// A step that others rest on: one that may not last ends the change before anybody can see it.
+fn lasting(step: Result<(), Stop>) -> Result<(), Stop> {
+    step.map_err(|stop| match stop {
+        Stop::Failed(StoreError::NotDurable(path, error)) => StoreError::Io("sync", path, error).into(),
+        other => other,
+    })
 }
 
 /// The steps of one change: one that is made but may not last does not keep the next from being made.

@@ -91,6 +91,17 @@ impl Files for Broken {
             _ => self.inner.lock(path, note),
         }
     }
+
+    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
+        match self.mistake {
+            Mistake::NoLocks => Ok(Attempt::Held(Guard::new(()))),
+            _ => self.inner.lock_shared(path),
+        }
+    }
+
+    fn is_foreign_link(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_foreign_link(path)
+    }
 }
 
 struct BrokenStaged {
@@ -130,7 +141,7 @@ impl Staged for BrokenStaged {
 /// What is said of a mistake in one of the scenarios.
 fn caught(about: &str, wrap: Wrap) -> String {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.about == about).unwrap();
-    Explorer::new(scenario, wrap).explore(20_000).unwrap_err().what
+    Explorer::new(scenario, wrap, 3).explore(20_000).unwrap_err().what
 }
 
 #[test]
@@ -140,7 +151,11 @@ fn every_way_to_lose_something_is_caught() {
         (|files| Broken::over(files, Mistake::NoSyncOfFiles), one_list, "cannot be read"),
         (|files| Broken::over(files, Mistake::NoSyncOfDirectories), one_list, "is none of"),
         (|files| Broken::over(files, Mistake::RenameBeforeSync), one_list, "cannot be read"),
-        (|files| Broken::over(files, Mistake::NameBeforeRecord), "a name that new lists take over", "is none of"),
+        (
+            |files| Broken::over(files, Mistake::NameBeforeRecord),
+            "a name that new lists take over",
+            "is none of",
+        ),
         (|files| Broken::over(files, Mistake::NoLocks), one_list, "is none of"),
     ];
     for (wrap, about, expected) in mistakes {

@@ -36,7 +36,6 @@ pub(super) struct Explorer<'a> {
     /// How many disks may be found at each moment that was looked at.
     moments: BTreeMap<u64, usize>,
     images: BTreeSet<u64>,
-    checked: BTreeSet<(u64, u64)>,
     expected: BTreeMap<u64, Rc<BTreeSet<World>>>,
     tally: Tally,
 }
@@ -92,20 +91,19 @@ struct Ledger {
 }
 
 impl<'a> Explorer<'a> {
-    pub(super) fn new(scenario: &'a Scenario, wrap: Wrap) -> Self {
+    pub(super) fn new(scenario: &'a Scenario, wrap: Wrap, changes: usize) -> Self {
         let (disk, labels) = scenario.disk();
         Self {
             scenario,
             wrap,
             disk,
             labels,
-            inspector: Inspector::default(),
+            inspector: Inspector::new(changes),
             open: vec![Vec::new()],
             chance: 0x9e37_79b9_7f4a_7c15,
             seen: BTreeSet::new(),
             moments: BTreeMap::new(),
             images: BTreeSet::new(),
-            checked: BTreeSet::new(),
             expected: BTreeMap::new(),
             tally: Tally::default(),
         }
@@ -120,18 +118,23 @@ impl<'a> Explorer<'a> {
             self.tally.runs += 1;
         }
         let (states, moments, images) = (self.seen.len(), self.moments.len(), self.images.len());
-        let (checks, is_complete) = (self.checked.len(), self.open.is_empty());
+        let (checks, is_complete) = (self.inspector.checks(), self.open.is_empty());
         Ok(Tally { states, moments, images, checks, is_complete, ..self.tally })
     }
 
-    /// Any of those that are open, the same in every run of the test.
+    /// Any of those that are open.
     fn pick(&mut self) -> Option<Vec<Choice>> {
+        let at = self.any(self.open.len())?;
+        Some(self.open.swap_remove(at))
+    }
+
+    /// A number below this one, the same in every run of the test.
+    fn any(&mut self, below: usize) -> Option<usize> {
         self.chance ^= self.chance << 13;
         self.chance ^= self.chance >> 7;
         self.chance ^= self.chance << 17;
-        let count = u64::try_from(self.open.len()).unwrap();
-        let at = self.chance.checked_rem(count)?;
-        Some(self.open.swap_remove(usize::try_from(at).unwrap()))
+        let any = self.chance.checked_rem(u64::try_from(below).unwrap())?;
+        Some(usize::try_from(any).unwrap())
     }
 
     fn run(&mut self, choices: &[Choice]) -> Result<(), Violation> {
@@ -157,7 +160,9 @@ impl<'a> Explorer<'a> {
             let stopped = |what: String| Violation { what, log: machine.log.clone() };
             ledger.read(self.scenario, &machine).map_err(stopped)?;
             self.look_for_refusals(&mut ledger);
-            let moment = hash(&(machine.disk_mark(), &ledger.worlds, ledger.in_flight(self.scenario)));
+            // What comes before the last choice was looked at in another run.
+            let moment =
+                if made.len() + 1 < choices.len() { 0 } else { ledger.moment(self.scenario, &machine) };
             if made.len() >= choices.len() {
                 if !self.seen.insert(hash(&(machine.mark(), &ledger.worlds))) {
                     return Ok(());
@@ -167,19 +172,13 @@ impl<'a> Explorer<'a> {
                 }
             }
             last = moment;
-            let ready = machine.ready();
-            let choice = match (choices.get(made.len()), ready.as_slice()) {
-                (Some(choice), _) => *choice,
-                (None, []) if machine.is_done() => return Ok(()),
-                (None, []) => return Err(stopped("nobody can go on".to_owned())),
-                (None, [first, others @ ..]) => {
-                    let deaths = if kills < self.scenario.kills { &ready[..] } else { &[] };
-                    let others = others.iter().copied().map(Choice::Go);
-                    for other in others.chain(deaths.iter().copied().map(Choice::Kill)) {
-                        self.open.push([&made[..], &[other]].concat());
-                    }
-                    Choice::Go(*first)
-                }
+            let choice = match choices.get(made.len()) {
+                Some(choice) => *choice,
+                None if machine.is_done() => return Ok(()),
+                None => self
+                    .choose(&made, &machine.ready(), kills)
+                    .ok_or("nobody can go on".to_owned())
+                    .map_err(stopped)?,
             };
             made.push(choice);
             match choice {
@@ -193,19 +192,28 @@ impl<'a> Explorer<'a> {
         }
     }
 
+    /// One of the choices that there are now; the others stay open.
+    fn choose(&mut self, made: &[Choice], ready: &[usize], kills: usize) -> Option<Choice> {
+        let mut choices: Vec<_> = ready.iter().copied().map(Choice::Go).collect();
+        if kills < self.scenario.kills {
+            choices.extend(ready.iter().copied().map(Choice::Kill));
+        }
+        let chosen = self.any(choices.len())?;
+        let chosen = choices.swap_remove(chosen);
+        self.open.extend(choices.into_iter().map(|other| [made, &[other]].concat()));
+        Some(chosen)
+    }
+
     /// Checks all that may be found when the power fails now; tells how many disks that are.
     fn crash(&mut self, machine: &Machine, ledger: &Ledger, moment: u64) -> Result<usize, String> {
         if let Some(count) = self.moments.get(&moment) {
             return Ok(*count);
         }
         let worlds = self.expect(&ledger.worlds, &ledger.in_flight(self.scenario));
-        let promises = hash(&worlds);
         let images = Image::after_crash(&machine.disk, &machine.labels);
         for (mark, image) in &images {
             self.images.insert(*mark);
-            if self.checked.insert((*mark, promises)) {
-                self.inspector.check(image, &worlds)?;
-            }
+            self.inspector.check(*mark, image, &worlds)?;
         }
         self.moments.insert(moment, images.len());
         Ok(images.len())
@@ -219,7 +227,9 @@ impl<'a> Explorer<'a> {
 
     fn look_for_refusals(&mut self, ledger: &mut Ledger) {
         for writer in 0..ledger.answered.len() {
-            let Some(op) = ledger.op(self.scenario, writer).filter(|_| !ledger.refusable[writer]) else { continue };
+            let Some(op) = ledger.op(self.scenario, writer).filter(|_| !ledger.refusable[writer]) else {
+                continue;
+            };
             let others: Vec<Op> = (0..ledger.answered.len())
                 .filter(|other| *other != writer)
                 .filter_map(|other| ledger.op(self.scenario, other))
@@ -246,6 +256,11 @@ impl Ledger {
         scenario.writers[writer].get(self.answered[writer]?).copied()
     }
 
+    /// Equal where the same may be found after a crash, and the same is expected.
+    fn moment(&self, scenario: &Scenario, machine: &Machine) -> u64 {
+        hash(&(machine.disk_mark(), &self.worlds, self.in_flight(scenario)))
+    }
+
     fn in_flight(&self, scenario: &Scenario) -> Vec<Op> {
         (0..self.answered.len()).filter_map(|writer| self.op(scenario, writer)).collect()
     }
@@ -261,7 +276,10 @@ impl Ledger {
                     let worlds: BTreeSet<_> =
                         self.worlds.iter().filter_map(|world| world.after(op, *done)).collect();
                     if worlds.is_empty() {
-                        return Err(format!("{op:?} was acknowledged, but cannot be made in {:?}", self.worlds));
+                        return Err(format!(
+                            "{op:?} was acknowledged, but cannot be made in {:?}",
+                            self.worlds
+                        ));
                     }
                     self.worlds = Rc::new(worlds);
                 }

@@ -131,6 +131,14 @@ impl Files for Handle {
             Err(error) => Err(StoreError::Io("lock", path.to_owned(), error)),
         }
     }
+
+    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
+        self.lock(path, "")
+    }
+
+    fn is_foreign_link(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A file without its name; dropping it removes it.

@@ -116,6 +116,8 @@ impl Gate {
             if machine.is_over || machine.seats[writer].is_killed() {
                 return Err(io::Error::other("the end"));
             }
+        }
+        if !machine.is_free || machine.fault.is_some() {
             machine.labels.learn(call, writer);
         }
         let struck = machine.fault.as_mut().and_then(|fault| fault.strike(call));
@@ -193,6 +195,9 @@ impl Gate {
 /// More than there are writers; the number of a lock tells whose it is.
 const SEATS: u64 = 16;
 
+/// Who is none of the writers.
+pub(super) const OUTSIDER: usize = 15;
+
 impl Machine {
     /// Tries to lock a file: the number of the lock, or none when somebody has it.
     pub(super) fn lock(&mut self, writer: usize, path: &Path) -> Option<u64> {
@@ -265,11 +270,12 @@ impl Machine {
         // Changes of different names may have come in any order; those of one name may not.
         let (mut last, mut sum) = (BTreeMap::<String, u64>::new(), 0_u64);
         for step in &dir.pending {
-            let names: Vec<_> = step.change.names().into_iter().map(|name| self.labels.canonical(name)).collect();
+            let names: Vec<_> =
+                step.change.names().into_iter().map(|name| self.labels.canonical(name)).collect();
             let before: Vec<_> = names.iter().map(|name| last.get(name).copied()).collect();
             let kind = std::mem::discriminant(&step.change);
             let mark = hash(&(kind, &names, before));
-            names.into_iter().for_each(|name| drop(last.insert(name, mark)));
+            last.extend(names.into_iter().map(|name| (name, mark)));
             sum = sum.wrapping_add(mark);
         }
         (self.entries_mark(&dir.seen), self.entries_mark(&dir.kept), sum)
@@ -320,7 +326,8 @@ impl Labels {
     fn learn(&mut self, call: &Call, writer: usize) {
         let path = call.path.to_string_lossy();
         if path.contains("record") {
-            for id in ids(&path).filter(|id| !self.0.contains_key(*id)).map(str::to_owned).collect::<Vec<_>>() {
+            for id in ids(&path).filter(|id| !self.0.contains_key(*id)).map(str::to_owned).collect::<Vec<_>>()
+            {
                 let own = format!("<{writer}-");
                 let count = self.0.values().filter(|label| label.starts_with(&own)).count();
                 self.0.insert(id, format!("{own}{count}>"));
@@ -330,6 +337,9 @@ impl Labels {
 
     /// The text with these ids replaced.
     pub(super) fn canonical(&self, text: &str) -> String {
+        if self.0.iter().all(|(id, label)| id == label) {
+            return text.to_owned();
+        }
         let mut canonical = text.to_owned();
         for id in ids(text) {
             if let Some(label) = self.0.get(id).filter(|label| *label != id) {

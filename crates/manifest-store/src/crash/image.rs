@@ -61,11 +61,15 @@ impl Image {
 
     /// Everything that may be found on a disk when the power fails now; none twice.
     pub(super) fn after_crash(disk: &Disk, labels: &Labels) -> Vec<(u64, Self)> {
-        let ways: Vec<(&PathBuf, Vec<Entries>)> = disk.dirs.iter().map(|(path, dir)| (path, dir.ways(path))).collect();
+        let ways: Vec<(&PathBuf, Vec<Entries>)> =
+            disk.dirs.iter().map(|(path, dir)| (path, dir.ways(path))).collect();
         let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         each_combination(&ways.iter().map(|(_, ways)| ways.len()).collect::<Vec<_>>(), &mut |chosen| {
-            let dirs: Vec<_> =
-                ways.iter().zip(chosen).filter_map(|((path, ways), at)| Some((*path, ways.get(*at)?))).collect();
+            let dirs: Vec<_> = ways
+                .iter()
+                .zip(chosen)
+                .filter_map(|((path, ways), at)| Some((*path, ways.get(*at)?)))
+                .collect();
             for contents in torn(disk, &dirs) {
                 let mut image = Self::of(disk, &dirs, &contents);
                 let mark = image.mark(labels);
@@ -112,7 +116,9 @@ impl Dir {
         for (at, step) in self.pending.iter().enumerate() {
             let needs: Vec<usize> =
                 (0..at).filter(|earlier| self.pending[*earlier].change.touches(&step.change)).collect();
-            let with = |way: &Vec<bool>| needs.iter().all(|needed| way[*needed]).then(|| [&way[..], &[true]].concat());
+            let with = |way: &Vec<bool>| {
+                needs.iter().all(|needed| way[*needed]).then(|| [&way[..], &[true]].concat())
+            };
             let more: Vec<_> = ways.iter().filter_map(with).collect();
             ways.iter_mut().for_each(|way| way.push(false));
             ways.extend(more);
@@ -143,10 +149,14 @@ fn torn(disk: &Disk, dirs: &[(&PathBuf, &Entries)]) -> Vec<BTreeMap<usize, Conte
     let variants: Vec<(usize, Vec<Content>)> =
         at_risk.into_iter().map(|(inode, real)| (inode, disk.inodes[inode].content.torn(real))).collect();
     let mut all = Vec::new();
-    each_combination(&variants.iter().map(|(_, variants)| variants.len()).collect::<Vec<_>>(), &mut |chosen| {
-        let pick = |((inode, variants), at): (&(usize, Vec<Content>), &usize)| (*inode, variants[*at].clone());
-        all.push(variants.iter().zip(chosen).map(pick).collect());
-    });
+    each_combination(
+        &variants.iter().map(|(_, variants)| variants.len()).collect::<Vec<_>>(),
+        &mut |chosen| {
+            let pick =
+                |((inode, variants), at): (&(usize, Vec<Content>), &usize)| (*inode, variants[*at].clone());
+            all.push(variants.iter().zip(chosen).map(pick).collect());
+        },
+    );
     all
 }
 

@@ -1,5 +1,6 @@
 //! What a store must be found to be.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use manifest_core::ListName;
 
 use super::disk::Disk;
 use super::files::Handle;
-use super::gate::Gate;
+use super::gate::{Gate, OUTSIDER, hash};
 use super::image::Image;
 use super::world::{Done, Listed, Op, World};
 use super::writer::{draft, name, perform, runtime, store, which};
@@ -17,26 +18,36 @@ use crate::{Force, HeldBy, IfTaken, Record, RecordId, Store, StoreError};
 #[derive(Debug)]
 pub(super) struct Inspector {
     runtime: tokio::runtime::Runtime,
+    /// Disks, each with what it was found to be one of; neither is looked at again.
+    checked: RefCell<BTreeSet<(u64, u64)>>,
+    changes: usize,
 }
 
 /// All names that a scenario may have used.
-const NAMES: [&str; 8] = ["also", "app", "more", "moved", "new", "newer", "old", "other"];
-
-impl Default for Inspector {
-    fn default() -> Self {
-        Self { runtime: runtime() }
-    }
-}
+pub(super) const NAMES: [&str; 8] = ["also", "app", "more", "moved", "new", "newer", "old", "other"];
 
 impl Inspector {
+    /// One that makes the next change under so many names of each disk.
+    pub(super) fn new(changes: usize) -> Self {
+        Self { runtime: runtime(), checked: RefCell::default(), changes }
+    }
+
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
+    /// How many disks were checked, each with each set of worlds.
+    pub(super) fn checks(&self) -> usize {
+        self.checked.borrow().len()
+    }
+
     /// Checks a disk: everything on it can be read, it holds one of these worlds, and the next changes work.
-    pub(super) fn check(&self, image: &Image, worlds: &BTreeSet<World>) -> Result<(), String> {
+    pub(super) fn check(&self, mark: u64, image: &Image, worlds: &BTreeSet<World>) -> Result<(), String> {
+        if !self.checked.borrow_mut().insert((mark, hash(worlds))) {
+            return Ok(());
+        }
         let gate = Arc::new(Gate::free(Disk::holding(image)));
-        let store = store(Box::new(Handle::new(&gate, 0)));
+        let store = store(Box::new(Handle::new(&gate, OUTSIDER)));
         self.block_on(async {
             let found = observe(&store).await?;
             if !worlds.contains(&found) {
@@ -44,7 +55,10 @@ impl Inspector {
             }
             names_lead_to_their_records(&store, &found).await?;
             let problem = |error: StoreError| format!("the next change fails: {error:?}");
-            if found != observe_after_a_change(&store, &found).await.map_err(problem)?? {
+            // Which names is a matter of chance, but the same in every run.
+            let first = usize::try_from(mark % NAMES.len() as u64).unwrap();
+            let names: Vec<_> = NAMES.iter().cycle().skip(first).take(self.changes).copied().collect();
+            if found != observe_after_changes(&store, &found, &names).await.map_err(problem)?? {
                 return Err("an edit changed more than it should".to_owned());
             }
             everything_can_be_removed(&store).await.map_err(problem)?
@@ -54,7 +68,8 @@ impl Inspector {
 
 /// What a store holds.
 async fn observe(store: &Store) -> Result<World, String> {
-    let records = store.records().await.map_err(|error| format!("the records cannot be listed: {error:?}"))?;
+    let records =
+        store.records().await.map_err(|error| format!("the records cannot be listed: {error:?}"))?;
     let records: Vec<Record> = records
         .into_iter()
         .collect::<Result<_, _>>()
@@ -85,7 +100,8 @@ fn born(record: &Record) -> Result<String, String> {
 
 fn listed(record: &Record, born: &BTreeMap<RecordId, String>) -> Listed {
     let list = record.list().unwrap();
-    let version = |entry: &manifest_core::Descriptor| entry.platform.as_ref()?.os_version.as_ref()?.parse().ok();
+    let version =
+        |entry: &manifest_core::Descriptor| entry.platform.as_ref()?.os_version.as_ref()?.parse().ok();
     let by = |hold: &crate::Hold| match &hold.by {
         HeldBy::Name(name) => Some(name.clone()),
         HeldBy::List(_) => None,
@@ -95,7 +111,10 @@ fn listed(record: &Record, born: &BTreeMap<RecordId, String>) -> Listed {
         entries: list.entries().iter().filter_map(version).collect(),
         notes: list.annotations().keys().filter(|key| *key != "born").cloned().collect(),
         holds: record.holds().iter().filter_map(by).collect(),
-        uses: record.used().map(|used| born.get(&used).cloned().unwrap_or_else(|| "gone".to_owned())).collect(),
+        uses: record
+            .used()
+            .map(|used| born.get(&used).cloned().unwrap_or_else(|| "gone".to_owned()))
+            .collect(),
     }
 }
 
@@ -118,9 +137,13 @@ async fn names_lead_to_their_records(store: &Store, world: &World) -> Result<(),
     Ok(())
 }
 
-/// Adds an entry to every list, takes it out again, and creates and removes a list for every name that is free.
-async fn observe_after_a_change(store: &Store, world: &World) -> Result<Result<World, String>, StoreError> {
-    for text in NAMES {
+/// Adds an entry to the list of each name and takes it out again; under a name that is free creates and removes one.
+async fn observe_after_changes(
+    store: &Store,
+    world: &World,
+    names: &[&'static str],
+) -> Result<Result<World, String>, StoreError> {
+    for &text in names {
         if world.named(text).is_some() {
             for op in [Op::Add(text, 900), Op::Take(text, 900)] {
                 perform(store, op).await?;
@@ -137,7 +160,12 @@ async fn observe_after_a_change(store: &Store, world: &World) -> Result<Result<W
 
 /// Gives every record that lost its names a new one, and removes all records.
 async fn everything_can_be_removed(store: &Store) -> Result<Result<(), String>, StoreError> {
-    let all: Vec<RecordId> = store.records().await?.into_iter().map(|record| Ok(record?.id())).collect::<Result<_, StoreError>>()?;
+    let all: Vec<RecordId> = store
+        .records()
+        .await?
+        .into_iter()
+        .map(|record| Ok(record?.id()))
+        .collect::<Result<_, StoreError>>()?;
     for (at, id) in all.iter().enumerate() {
         let rescued = name(&format!("rescued{at}"));
         store.tag(&(*id).into(), &rescued).await?;

@@ -72,7 +72,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         about: "a list that is held and removed",
         lists: &[APP],
-        writers: &[&[Op::Remove("app")], &[Op::Hold("app", "ci"), Op::Release("app", "ci")], &[Op::Add("app", 11)]],
+        writers: &[
+            &[Op::Remove("app")],
+            &[Op::Hold("app", "ci"), Op::Release("app", "ci")],
+            &[Op::Add("app", 11)],
+        ],
         kills: 0,
     },
     Scenario {
@@ -133,7 +137,12 @@ impl Scenario {
             entries: entries.iter().copied().collect(),
             ..Listed::default()
         };
-        World(self.lists.iter().map(|(born, names, entries)| ((*born).to_owned(), listed(names, entries))).collect())
+        World(
+            self.lists
+                .iter()
+                .map(|(born, names, entries)| ((*born).to_owned(), listed(names, entries)))
+                .collect(),
+        )
     }
 
     /// A disk with that on it, and what is the same on it in every run.

@@ -10,7 +10,9 @@ use manifest_core::{AnnotateList, Descriptor, Digest, List, ListName, MediaType,
 use super::world::{Done, Op};
 use crate::backend::Local;
 use crate::files::Files;
-use crate::{Clock, Draft, Force, IfTaken, RecordId, Selector, Source, Store, StoreError, StoreOptions, UpdateError};
+use crate::{
+    Clock, Draft, Force, IfTaken, RecordId, Selector, Source, Store, StoreError, StoreOptions, UpdateError,
+};
 
 /// Where the store lies on the disks of these tests; neither directory is there at first.
 pub(super) const ROOT: &str = "/home/store";
@@ -88,7 +90,9 @@ fn entry(n: u64) -> Descriptor {
 /// Makes a change.
 pub(super) async fn perform(store: &Store, op: Op) -> Result<Done, StoreError> {
     match op {
-        Op::Add(list, n) => edit(store, list, None, |draft| drop(draft.list.add(entry(n), OnConflict::Refuse))).await,
+        Op::Add(list, n) => {
+            edit(store, list, None, |draft| drop(draft.list.add(entry(n), OnConflict::Refuse))).await
+        }
         Op::Take(list, n) => edit(store, list, None, |draft| drop(draft.list.remove(&entry(n).digest))).await,
         Op::Annotate(list, key) => edit(store, list, None, |draft| note(&mut draft.list, key, "")).await,
         Op::Use(list, used, n) => {

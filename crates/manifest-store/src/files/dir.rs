@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-use fs4::{FileExt as _, TryLockError};
+use fs4::{FileExt, TryLockError};
 use jiff::Timestamp;
 
 use super::ReadFailure;
@@ -138,7 +138,7 @@ impl Dir {
 
 /// Keeps a file locked as long as it is open. Somebody else cannot have it: it was just created.
 pub(crate) fn own(file: &File) -> io::Result<()> {
-    match file.try_lock() {
+    match FileExt::try_lock(file) {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
         Err(TryLockError::Error(error)) => Err(error),
@@ -147,7 +147,7 @@ pub(crate) fn own(file: &File) -> io::Result<()> {
 
 /// Whether somebody keeps the file locked.
 pub(crate) fn owner(file: &File) -> io::Result<Owner> {
-    match file.try_lock_shared() {
+    match FileExt::try_lock_shared(file) {
         Ok(()) => Ok(Owner::Gone),
         Err(TryLockError::WouldBlock) => Ok(Owner::Alive),
         Err(TryLockError::Error(error)) => Err(error),

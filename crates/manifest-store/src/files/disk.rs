@@ -8,7 +8,7 @@ use tempfile::{NamedTempFile, PersistError};
 
 use super::{Files, Kind, ReadFailure, Staged};
 use crate::StoreError;
-use crate::lock::{Attempt, try_lock};
+use crate::lock::{Attempt, Sharing, try_lock};
 
 #[derive(Debug)]
 pub(crate) struct Disk;
@@ -72,7 +72,19 @@ impl Files for Disk {
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError> {
-        try_lock(path, note)
+        try_lock(path, Sharing::Alone, note)
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
+        try_lock(path, Sharing::Shared, "")
+    }
+
+    fn is_foreign_link(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(found) => Ok(found.is_symlink() && is_foreign(&found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -99,4 +111,17 @@ fn finish(persisted: Result<File, PersistError>) -> io::Result<()> {
 
 fn failure(error: io::Error) -> ReadFailure {
     if error.kind() == io::ErrorKind::NotFound { ReadFailure::Missing } else { ReadFailure::Io(error) }
+}
+
+/// Whether somebody else owns it, who is not the administrator either.
+#[cfg(unix)]
+fn is_foreign(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    ![0, rustix::process::geteuid().as_raw()].contains(&found.uid())
+}
+
+/// Elsewhere only the administrator makes links.
+#[cfg(not(unix))]
+fn is_foreign(_: &fs::Metadata) -> bool {
+    false
 }

@@ -31,6 +31,18 @@ impl Store {
         if_taken: IfTaken,
     ) -> Result<Record, StoreError> {
         let record = self.load(which).await?;
-        self.create(name, Copied(record), if_taken).await
+        if record.held().is_empty() {
+            return self.create(name, Copied(record), if_taken).await;
+        }
+        // Should the record go before its copy is there, nobody else holds its blobs.
+        let intake = self.blobs().intake().await?;
+        intake.rely_on(&record).await?;
+        let still = self.load(&record.id().into()).await?;
+        if still.encoded().digest != record.encoded().digest {
+            intake.rely_on(&still).await?;
+        }
+        let copied = self.create(name, Copied(record), if_taken).await?;
+        intake.finish().await?;
+        Ok(copied)
     }
 }

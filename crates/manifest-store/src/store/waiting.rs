@@ -25,7 +25,7 @@ const FREE_TRIES: u32 = 3;
 ///
 /// They are taken in one order by everybody, so that no two wait for each other.
 #[derive(Debug)]
-pub(super) struct Locks {
+pub(crate) struct Locks {
     backend: Arc<dyn Backend>,
     options: Arc<StoreOptions>,
     wanted: Vec<LockKey>,
@@ -38,7 +38,7 @@ pub(super) struct Locks {
 
 /// One change that may have to start again, because others change the same things.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     options: Arc<StoreOptions>,
     subject: String,
     since: Instant,
@@ -46,17 +46,17 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(options: Arc<StoreOptions>, subject: String) -> Self {
+    pub(crate) fn new(options: Arc<StoreOptions>, subject: String) -> Self {
         Self { options, subject, since: Instant::now(), tries: 0 }
     }
 
     /// Whether nothing had to start again so far.
-    pub(super) const fn is_first(&self) -> bool {
+    pub(crate) const fn is_first(&self) -> bool {
         self.tries == 0
     }
 
     /// What was done; `None` after a pause when it must start again.
-    pub(super) async fn settle<T>(&mut self, done: Result<T, Stop>) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn settle<T>(&mut self, done: Result<T, Stop>) -> Result<Option<T>, StoreError> {
         match done {
             Ok(value) => return Ok(Some(value)),
             Err(Stop::Failed(error)) => return Err(error),
@@ -75,7 +75,7 @@ impl Turn {
 }
 
 impl Locks {
-    pub(super) fn new(
+    pub(crate) fn new(
         backend: Arc<dyn Backend>,
         keys: impl IntoIterator<Item = LockKey>,
         turn: &Turn,
@@ -89,7 +89,7 @@ impl Locks {
     /// Gets the locks that are not held yet and does `work` at once; the locks come back with what it gave.
     ///
     /// Should the caller go away meanwhile, the locks are held until the work is done.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         mut self,
         work: impl FnOnce(Catalog<'_>) -> Result<T, Stop> + Send + 'static,
     ) -> Result<(Self, T), Stop> {
@@ -161,8 +161,15 @@ fn part_of(time: Duration) -> Duration {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
+    joined(tokio::task::spawn_blocking(work)).await?
+}
+
+/// What work that was given to a thread gave.
+pub(crate) async fn joined<T>(
+    work: impl Future<Output = Result<T, tokio::task::JoinError>>,
+) -> Result<T, StoreError> {
+    match work.await {
+        Ok(result) => Ok(result),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime is shutting down; the work may have been done or not.

@@ -47,6 +47,15 @@ impl Home {
         StoreOptions { lock_timeout, command: command.to_owned(), clock }
     }
 
+    /// A blob in the store that nobody holds.
+    pub(crate) async fn blob(&self, content: &[u8]) -> Digest {
+        let digest = Digest::sha256(content);
+        let intake = self.store().blobs().intake().await.unwrap();
+        intake.put(&digest, content).await.unwrap();
+        intake.finish().await.unwrap();
+        digest
+    }
+
     pub(crate) fn record_file(&self, record: &Record) -> PathBuf {
         self.root().join("records").join(record.id().to_string())
     }

@@ -1,12 +1,16 @@
 //! Stores from outside: what every backend must do, and what the local one does to its files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod blobs;
+mod checking;
 #[cfg(feature = "shared")]
 mod cloud;
+mod collecting;
 mod concurrency;
 mod damage;
 mod fixture;
 mod golden;
+mod keeping;
 mod leftovers;
 mod performance;
 #[cfg(feature = "shared")]
@@ -37,6 +41,19 @@ macro_rules! with_sentences {
             sources_follow_the_entries
             records_come_newest_first
             the_history_tells_what_was_done
+            a_held_record_is_not_removed
+            an_expired_hold_is_kept_and_holds_nothing
+            a_record_that_a_list_has_entries_of_is_not_removed
+            a_copy_is_a_record_of_its_own
+            a_push_is_noted_and_is_no_change
+            what_nobody_names_or_holds_is_stale_after_a_while
+            what_is_put_is_read_back
+            what_is_something_else_is_not_kept
+            what_nobody_holds_goes_and_is_counted
+            what_two_lists_share_goes_with_the_second
+            what_lists_in_lists_hold_stays
+            what_can_be_undone_is_held_until_the_history_is_forgotten
+            a_copy_holds_what_the_first_held
         }
     };
 }

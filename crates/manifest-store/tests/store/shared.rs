@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use manifest_core::AnnotateList;
 use manifest_store::object_store::path::Path;
@@ -80,11 +80,9 @@ fn sixteen_writers_over_a_failing_service_lose_nothing_and_do_nothing_twice() {
     for compares in [Compares::Content, Compares::Generation] {
         for percent in alone.iter().chain(&mixed) {
             let cloud = Arc::new(Cloud::new(compares, percent.clone()));
-            let started = Instant::now();
             keeps_a_ledger(&|| on(&cloud), 16, 5);
             let writes = cloud.writes.load(Ordering::SeqCst);
-            eprintln!("{compares:?} {percent:?}: {writes} writes, {:?}", started.elapsed());
-            assert!(writes < 80 * 30, "{writes} writes for 80 edits: {percent:?}");
+            assert!(writes < 80 * 10, "{writes} writes for 80 edits: {percent:?}");
         }
     }
 }
@@ -240,12 +238,10 @@ async fn damaged_objects_are_told_and_left_alone() {
 
 #[tokio::test]
 async fn a_service_that_never_answers_a_write_leaves_it_open() {
-    for fault in [Fault::Timeout, Fault::Unavailable503] {
-        let cloud = Arc::new(Cloud::new(Compares::Content, vec![(fault, 100)]));
-        cloud.put(&Path::from("x"), PutPayload::from("x")).await.unwrap_err();
-        let refused = on(&cloud).create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Uncertain(..)), "{refused}");
-    }
+    let cloud = Arc::new(Cloud::new(Compares::Content, vec![(Fault::Timeout, 100)]));
+    let failed = on(&cloud).create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap_err();
+    assert!(matches!(failed, StoreError::Uncertain(..)), "{failed}");
+    assert!(failed.to_string().contains("may have been made or not"), "{failed}");
 }
 
 /// A runtime that has one thread, a store that outlives it, and a store that goes away inside another.

@@ -7,6 +7,18 @@ use manifest_store::{Base, Draft, Force, IfTaken, Selector, Store, StoreError, U
 
 use crate::fixture::{add, digests, draft, entry, name, source, which};
 
+pub(crate) use crate::blobs::{what_is_put_is_read_back, what_is_something_else_is_not_kept};
+pub(crate) use crate::collecting::{
+    a_copy_holds_what_the_first_held, what_can_be_undone_is_held_until_the_history_is_forgotten,
+    what_lists_in_lists_hold_stays, what_nobody_holds_goes_and_is_counted,
+    what_two_lists_share_goes_with_the_second,
+};
+pub(crate) use crate::keeping::{
+    a_copy_is_a_record_of_its_own, a_held_record_is_not_removed, a_push_is_noted_and_is_no_change,
+    a_record_that_a_list_has_entries_of_is_not_removed, an_expired_hold_is_kept_and_holds_nothing,
+    what_nobody_names_or_holds_is_stale_after_a_while,
+};
+
 pub(crate) async fn what_is_saved_is_loaded(store: &Store) {
     let base = Some(Base { reference: "ghcr.io/acme/app:1".to_owned(), digest: Digest::sha256(b"base") });
     let made = store

@@ -176,8 +176,9 @@ impl Case {
             _ if self.is_harmless() => Expected::Same,
             Concern::Version => Expected::Told,
             concern if probe.needs(concern) => Expected::Told,
-            // A list of all lists tells of what it met, and shows the others.
+            // A list of all lists tells of what it met, and shows the others; what is shown of an image may be in a blob.
             _ if probe.is_of_all() => Expected::Either,
+            Concern::Blob(_) if !probe.changes() => Expected::Either,
             _ => Expected::Same,
         }
     }

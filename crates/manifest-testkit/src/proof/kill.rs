@@ -18,7 +18,7 @@ const UNKNOWN: Duration = Duration::from_millis(20);
 /// How much longer than usual a command may be left alone before it is killed.
 const SLACK: f64 = 1.25;
 /// One of so many commands is left alone, to know what is usual.
-const LEFT_ALONE: usize = 6;
+const LEFT_ALONE: usize = 4;
 
 /// How many kills, and among how many.
 #[derive(Clone, Copy, Debug)]

@@ -113,30 +113,19 @@ fn one(subject: &Subject, holder: &[&str], waiter: &[&str]) -> Result<(Duration,
 
 /// A process that was stopped when it was about to sync what it has written, which it does under its locks.
 fn stopped(subject: &Subject, words: &[&str]) -> Result<Running, Violation> {
-    let strace = program("strace");
+    let (strace, log) = (program("strace"), subject.scratch().join("stopped.log"));
+    fs::remove_file(&log).ok();
     // With -D the tracer is a grandchild: the process that is started is the program itself.
-    let options = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"].map(OsStr::new);
-    let stop = ["-e", "inject=fsync,fdatasync:signal=STOP:when=1"].map(OsStr::new);
+    let options = ["-D", "-f", "-e", "trace=fsync,fdatasync"].map(OsStr::new);
+    let stop = ["-e", "inject=fsync,fdatasync:signal=STOP:when=1", "-o"].map(OsStr::new);
     let before = [strace.as_os_str()].into_iter().chain(options).chain(stop);
-    let before = before.chain([subject.program().as_os_str()]);
+    let before = before.chain([log.as_os_str(), subject.program().as_os_str()]);
     let mut running = Running::start(&mut subject.command_of(before, words));
     let begun = Instant::now();
-    while !stands_still(running.id()) {
+    while !fs::read_to_string(&log).unwrap_or_default().contains("--- stopped by SIGSTOP ---") {
         let account = || format!("{words:?} was not stopped under its locks");
         ensure(begun.elapsed() < PATIENCE && !running.has_ended(), account)?;
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(running)
-}
-
-/// Whether all threads of a process are stopped by a signal.
-fn stands_still(process: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let states = threads.map(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        // The name stands in brackets and may hold anything.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-    });
-    let states: Vec<bool> = states.collect();
-    states.len() > 1 && states.into_iter().all(|stopped| stopped)
 }

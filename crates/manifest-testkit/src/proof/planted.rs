@@ -19,13 +19,15 @@ use crate::{Ran, Running};
 /// How much is asked for.
 #[derive(Clone, Debug)]
 pub struct Planted {
+    /// Of how many links one is planted; 1 for all.
+    pub one_in: usize,
     /// How many bytes one tried path of a store near the longest differs from the next.
     pub stride: usize,
 }
 
 impl Default for Planted {
     fn default() -> Self {
-        Self { stride: 1 }
+        Self { one_in: 1, stride: 1 }
     }
 }
 
@@ -38,7 +40,7 @@ const ANSWERS: [i32; 6] = [0, 1, 3, 4, 7, 12];
 /// The first thing that was written outside a store, and the first command that did not do what it should.
 pub fn planted(subject: &Subject, asked: &Planted) -> Proved {
     let lines = [
-        links(subject)?,
+        links(subject, asked.one_in)?,
         place::paths(subject, asked.stride)?,
         place::names(subject)?,
         clock::jumps(subject)?,
@@ -46,26 +48,43 @@ pub fn planted(subject: &Subject, asked: &Planted) -> Proved {
     Ok(lines.join("\n"))
 }
 
+/// How many stores are worked on at once.
+const AT_ONCE: usize = 2;
+
 /// Plants each link in a store of its own, and does everything that can be done with the store.
-fn links(subject: &Subject) -> Proved {
-    let (mut commands, mut told) = (0, 0);
-    let plants = Plant::all();
-    for (number, plant) in plants.iter().enumerate() {
-        let field = Field::prepare(subject, number)?;
-        plant.put(&field);
-        let before = fingerprint::of_tree(&field.outside);
-        for words in work(&field) {
-            let ran = Running::start(&mut field.subject.command(&words)).wait();
-            commands += 1;
-            told += usize::from(ran.code == Some(7));
-            judge(plant, &field, &before, &ran)?;
-        }
-    }
+fn links(subject: &Subject, one_in: usize) -> Proved {
+    let plants: Vec<Plant> = Plant::all().into_iter().step_by(one_in.max(1)).collect();
+    let all: Vec<(usize, &Plant)> = plants.iter().enumerate().collect();
+    let codes = std::thread::scope(|threads| {
+        let share = |first: usize| {
+            let mine = all.iter().skip(first).step_by(AT_ONCE);
+            move || mine.map(|(number, plant)| link(subject, *number, plant)).collect::<Result<Vec<_>, _>>()
+        };
+        let started: Vec<_> = (0..AT_ONCE).map(|first| threads.spawn(share(first))).collect();
+        let joined = started.into_iter().map(|one| one.join().expect("a thread that panicked"));
+        joined.collect::<Result<Vec<_>, _>>()
+    })?;
+    let codes: Vec<i32> = codes.into_iter().flatten().flatten().collect();
+    let told = codes.iter().filter(|code| **code == 7).count();
     Ok(format!(
-        "planted: {} links and hard links in a store, {commands} commands: nothing outside was written, {told} commands said \
+        "planted: {} links and hard links in a store, {} commands: nothing outside was written, {told} commands said \
          that the store is damaged",
-        plants.len()
+        plants.len(),
+        codes.len()
     ))
+}
+
+/// Plants a link; how the commands ended that met it.
+fn link(subject: &Subject, number: usize, plant: &Plant) -> Result<Vec<i32>, Violation> {
+    let field = Field::prepare(subject, number)?;
+    plant.put(&field);
+    let before = fingerprint::of_tree(&field.outside);
+    let run = |words: Vec<String>| {
+        let ran = Running::start(&mut field.subject.command(&words)).wait();
+        judge(plant, &field, &before, &ran)?;
+        Ok(ran.code.unwrap_or_default())
+    };
+    work(&field).into_iter().map(run).collect()
 }
 
 fn judge(
@@ -141,12 +160,14 @@ fn work(field: &Field) -> Vec<Vec<String>> {
     ];
     let verbs = field.subject.verbs();
     let more = [
-        ("hold", "hold two"),
-        ("release", "release two"),
+        ("hold", "hold --by somebody two"),
+        ("release", "release --by somebody two"),
         ("history", "history two"),
         ("undo", "undo two"),
         ("cp", "cp two copy"),
         ("rename", "rename two second"),
+        ("import", "import imported --oci-dir LAYOUT"),
+        ("export", "export one --oci-dir EXPORT"),
         ("df", "df"),
         ("fsck", "fsck"),
         ("gc", "gc --grace 0"),
@@ -154,5 +175,11 @@ fn work(field: &Field) -> Vec<Vec<String>> {
     ];
     lines.extend(more.iter().filter(|(verb, _)| verbs.contains(*verb)).map(|(_, line)| (*line).to_owned()));
     lines.extend(["rm two".to_owned(), "rm new".to_owned(), "ls".to_owned()]);
-    lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+    let beside = |name: &str| field.store().with_file_name(name).display().to_string();
+    let word = |word: &str| match word {
+        "LAYOUT" => field.image.trim_start_matches("oci:").trim_end_matches(":v0").to_owned(),
+        "EXPORT" => beside("exported"),
+        word => word.to_owned(),
+    };
+    lines.iter().map(|line| line.split(' ').map(word).collect()).collect()
 }

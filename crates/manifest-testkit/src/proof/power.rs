@@ -111,7 +111,8 @@ impl Work {
 
     /// Takes an image; every other one while nobody edits.
     fn cut(&self, disk: &Disk, number: usize) -> Cut {
-        let _quiet = (number % 2 == 0).then(|| self.pause.write().expect("a lock that nobody poisons"));
+        let _quiet =
+            number.is_multiple_of(2).then(|| self.pause.write().expect("a lock that nobody poisons"));
         let read = |count: fn(&Ledger) -> &AtomicUsize| {
             self.ledgers.iter().map(|ledger| count(ledger).load(Ordering::SeqCst)).collect::<Vec<_>>()
         };

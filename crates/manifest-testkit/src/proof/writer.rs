@@ -86,7 +86,7 @@ impl Writer {
             let at = self.chance.below(self.ledger.len());
             let Some((label, list)) = self.ledger.iter().nth(at) else { continue };
             let (label, list) = (label.clone(), list.clone());
-            let edits: &[fn(&mut Self, &str, List) -> Option<Edit>] = match self.reach {
+            let edits: &[Choice] = match self.reach {
                 Reach::Edits => EDITS,
                 Reach::Lists if self.chance.below(4) == 0 => LISTS,
                 Reach::Lists => EDITS,
@@ -281,6 +281,7 @@ impl Writer {
     }
 }
 
+/// What a writer may do to the list with this label: nothing, where there is nothing to do it to.
 type Choice = fn(&mut Writer, &str, List) -> Option<Edit>;
 
 /// Edits of a list; what stands there twice is done twice as often.

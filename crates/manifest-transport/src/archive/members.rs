@@ -361,4 +361,12 @@ mod tests {
             assert_eq!(join(directory, name).as_deref(), joined, "{directory:?} {name:?}");
         }
     }
+
+    #[test]
+    fn many_members_take_a_bounded_amount_of_memory() {
+        let mut members = Members::default();
+        let mut add = |n: usize| members.insert(n.to_string(), Member::Directory, b"");
+        assert!((0..MAX_MEMBERS).all(|n| add(n).is_ok()));
+        assert!(matches!(add(MAX_MEMBERS), Err(ArchiveError::TooManyMembers(MAX_MEMBERS))));
+    }
 }

@@ -110,7 +110,7 @@ mod tests {
             let sealed = envelope.seal(&[b"a\n", b"b"]);
             assert_eq!(Envelope::open(&sealed), Ok((envelope.clone(), &b"a\nb"[..])));
             assert_eq!(envelope.revision, n);
-            assert!(sealed.len() < LONGEST as usize);
+            assert!((sealed.len() as u64) < LONGEST);
         }
         assert_eq!(envelope.edits, (136..200).map(|n| n * 7).collect::<Vec<_>>());
         assert!(envelope.names(199) && envelope.names(136) && !envelope.names(135) && !envelope.names(0));

@@ -14,18 +14,21 @@ use super::failure::code;
 /// The most bytes of an answer that are looked at for its code.
 const LOOK: usize = 64 * 1024;
 
-/// Sends each write once.
+/// What makes a write conditional, in the one cloud or the other.
+const CONDITIONS: [&str; 3] = ["if-match", "if-none-match", "x-goog-if-generation-match"];
+
+/// Sends each conditional write once.
 ///
-/// A conditional write that is repeated blindly can meet its own success and take it for somebody else's, so
-/// that whoever made it must look before it is repeated; `object_store` would repeat it itself. What it does
-/// repeat are reads, listings, deletions and requests for logins.
+/// One that is repeated blindly can meet its own success and take it for somebody else's, so
+/// that whoever made it must look before it is repeated; `object_store` would repeat it itself. What it may
+/// repeat are all other requests.
 #[derive(Debug, Default)]
 pub(super) struct WritesOnce(ReqwestConnector);
 
 #[derive(Debug)]
 struct Service(HttpClient);
 
-/// What a service answered to a write that it did not simply make.
+/// What a service answered to a conditional write that it did not simply make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -50,7 +53,7 @@ impl HttpConnector for WritesOnce {
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if request.method() != "PUT" {
+        if !CONDITIONS.iter().any(|name| request.headers().contains_key(*name)) || request.method() != "PUT" {
             return self.0.execute(request).await;
         }
         let response = match self.0.execute(request).await {

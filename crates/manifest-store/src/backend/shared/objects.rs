@@ -19,7 +19,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const TRIES: u32 = 16;
 
 /// The objects below a prefix.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Objects {
     pub(super) store: Arc<dyn ObjectStore>,
     /// Empty, or with a slash at its end.
@@ -59,7 +59,7 @@ impl Objects {
         PathBuf::from(format!("{}/{key}", self.shown))
     }
 
-    fn location(&self, what: &'static str, key: &str) -> Result<Path, StoreError> {
+    pub(super) fn location(&self, what: &'static str, key: &str) -> Result<Path, StoreError> {
         Path::parse(format!("{}{key}", self.prefix))
             .map_err(|source| failed(what, &self.path(key), &Error::InvalidPath { source }))
     }

@@ -24,7 +24,9 @@ pub(super) fn open(path: &Path) -> Result<Handle, ReadFailure> {
 
 impl Handle {
     pub(super) fn dir(&self, name: &str) -> Result<Self, ReadFailure> {
-        rustix::fs::openat(&self.0, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Self).map_err(failure)
+        rustix::fs::openat(&self.0, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+            .map(Self)
+            .map_err(failure)
     }
 
     pub(super) fn make_dir(&self, name: &str) -> io::Result<()> {

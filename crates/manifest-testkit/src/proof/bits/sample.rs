@@ -12,6 +12,9 @@ use super::super::{Subject, Violation, tree};
 /// The lists, each with its names; they are known by the first one.
 const LISTS: [&[&str]; 3] = [&["one", "one-too"], &["two"], &["empty"]];
 
+/// An image that has its blobs in the store.
+const IMPORTED: &str = "imported";
+
 /// A store to be damaged.
 #[derive(Debug)]
 pub(super) struct Sample {
@@ -81,7 +84,7 @@ enum Does {
 
 impl Probe {
     fn new(line: &str, does: Does, name: &str) -> Self {
-        let list = LISTS.iter().find(|names| names.contains(&name)).map_or("", |names| names[0]);
+        let list = LISTS.iter().find(|names| names.contains(&name)).map_or(name, |names| names[0]);
         let words = line.split(' ').map(str::to_owned).collect();
         Self { words, does, name: name.to_owned(), list: list.to_owned() }
     }
@@ -133,6 +136,10 @@ impl Sample {
             subject.done(["annotate", "--index", list, "--annotation", "org.example.again=yes"])?;
         }
         let verbs = subject.verbs();
+        if verbs.contains("import") {
+            let layout = image(0).trim_start_matches("oci:").trim_end_matches(":v0");
+            subject.done(["import", IMPORTED, "--image", "v0", "--oci-dir", layout])?;
+        }
         let exists = Probe::new("exists two", Does::Show, "two");
         let files = files(subject)?;
         let mut probes = vec![Probe::new("ls --output json", Does::ListAll, ""), exists];
@@ -155,6 +162,11 @@ impl Sample {
         }
         let mut seen = Vec::new();
         for probe in probes {
+            let printed = subject.done(&probe.words)?;
+            seen.push((probe, printed));
+        }
+        if verbs.contains("import") {
+            let probe = Probe::new(&format!("inspect {IMPORTED}"), Does::Show, IMPORTED);
             let printed = subject.done(&probe.words)?;
             seen.push((probe, printed));
         }

@@ -100,7 +100,7 @@ pub(super) fn readonly(scene: &Scene, _: &Machine) -> Proved {
         counts.one(scene, &store, &words, "a read-only mount")?;
     }
     let none = scene.subject.scratch().join("readonly/nothing/here");
-    refused(&scene.at(&none).run(["create", "new"]), &none)?;
+    refused(&scene.at(&none).run(["create", "new"]), &store)?;
     ensure(counts.done == 0, || "a read-only store was changed".to_owned())?;
     counts.told("a read-only mount", "readers work")
 }

@@ -35,6 +35,10 @@ enum At {
     Names,
     Locks,
     Blobs,
+    BlobsOfAlgorithm,
+    Intakes,
+    /// Where `fsck --repair` puts what is damaged; a record is.
+    LostAndFound,
     /// The store itself, exchanged between two commands.
     Store,
 }
@@ -71,7 +75,16 @@ impl Plant {
             At::TemporaryName,
         ];
         let existing = [At::Record, At::Name, At::Version, At::LockOfRecord, At::LockOfName];
-        let directories = [At::Records, At::Names, At::Locks, At::Blobs, At::Store];
+        let directories = [
+            At::Records,
+            At::Names,
+            At::Locks,
+            At::Blobs,
+            At::BlobsOfAlgorithm,
+            At::Intakes,
+            At::LostAndFound,
+            At::Store,
+        ];
         let pairs = |places: &[At], targets: &[To]| -> Vec<Self> {
             places.iter().flat_map(|at| targets.iter().map(|to| Self { at: *at, to: *to })).collect()
         };
@@ -87,6 +100,12 @@ impl Plant {
         let file = field.outside.join("file");
         if self.to == To::SecondName {
             return fs::hard_link(at, field.outside.join("second")).expect("a hard link");
+        }
+        if self.at == At::LostAndFound {
+            fs::write(At::Record.path(field), "no record").expect("a record that may be written");
+        }
+        if self.at == At::BlobsOfAlgorithm {
+            fs::create_dir_all(at.with_file_name("")).expect("a directory");
         }
         if fs::symlink_metadata(&at).is_ok() {
             fs::rename(&at, at.with_extension("away")).expect("something that may be renamed");
@@ -120,6 +139,9 @@ impl At {
             Self::Names => "names".to_owned(),
             Self::Locks => "locks".to_owned(),
             Self::Blobs => "blobs".to_owned(),
+            Self::BlobsOfAlgorithm => "blobs/sha256".to_owned(),
+            Self::Intakes => "intakes".to_owned(),
+            Self::LostAndFound => "lost+found".to_owned(),
             Self::Store => return field.store().to_owned(),
         };
         field.store().join(below)

@@ -33,8 +33,9 @@ pub(super) struct Case {
 pub(super) fn cases(subject: &Subject, only: &[String]) -> Vec<Case> {
     let material = Material::write(subject.scratch(), "fault", 2);
     let image = material.pieces().last().map(|piece| piece.argument.clone()).unwrap_or_default();
+    let layout = subject.scratch().join("images-fault").to_string_lossy().into_owned();
     let verbs = subject.verbs();
-    let table: [(&str, &[&str], Found); 10] = [
+    let table: [(&str, &[&str], Found); 13] = [
         ("create", &["create", "new", &image], Found::Store),
         ("first", &["create", "new", &image], Found::Nothing),
         ("add", &["add", "app", &image], Found::Store),
@@ -44,6 +45,9 @@ pub(super) fn cases(subject: &Subject, only: &[String]) -> Vec<Case> {
         ("rename", &["rename", "extra", "moved"], Found::Store),
         ("replace", &["create", "--replace", "extra", &image], Found::Store),
         ("rm", &["rm", "other"], Found::Store),
+        ("cp", &["cp", "app", "new"], Found::Store),
+        ("hold", &["hold", "app", "--by", "me"], Found::Store),
+        ("import", &["import", "new", "--oci-dir", &layout, "--image", "v1"], Found::Store),
         ("gc", &["gc", "--grace", "0"], Found::Store),
     ];
     let cases = table.into_iter().map(|(name, words, found)| Case {
@@ -120,6 +124,12 @@ impl Bench {
         }
         let nameless = lines.iter().filter(|line| line.names.is_empty()).count();
         Ok((State::of(lines), nameless))
+    }
+
+    /// The ids of the records that commands find.
+    pub(super) fn old_records(&self) -> Vec<String> {
+        let files = tree::files(&self.template.join("store/records")).into_iter();
+        files.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())).collect()
     }
 
     /// What `ls` shows now.

@@ -83,34 +83,39 @@ pub(super) fn judge(
     ensure(state == *before || state == *after, || {
         format!("a third state: {state:#?}\nbefore: {before:#?}\nafter: {after:#?}")
     })?;
-    let same = before == after;
-    let (old, new) = (state == *before, state == *after);
-    let outcome = match (fault, ran.code) {
-        (Fault::Kill, None) if new && !same => Outcome::KilledAfter,
-        (Fault::Kill, None) => Outcome::KilledBefore,
-        _ if elsewhere => Outcome::Elsewhere,
-        (_, None) => return Err(Violation::new("a signal ended it")),
-        (_, Some(0)) => {
-            ensure(new, || "it said that all is done, but it is not".to_owned())?;
-            Outcome::Done
-        }
-        (_, Some(11)) => {
-            ensure(new, || "it said that the change is made, but it is not".to_owned())?;
-            ensure(ran.stderr.contains("may be lost"), || "it does not say what may be lost".to_owned())?;
-            Outcome::Uncertain
-        }
-        (_, Some(7 | 9 | 12)) => {
-            ensure(old, || "it said no, but the change is made".to_owned())?;
-            Outcome::Refused
-        }
-        (_, Some(code)) => return Err(Violation::new(format!("exit code {code} says something else"))),
+    let (same, old) = (before == after, state == *before);
+    let outcome = match verdict(fault, ran, old, state == *after, same) {
+        // Who fails because of something else too may say anything. When all went well nevertheless, it went well.
+        verdict if elsewhere && verdict != Ok(Outcome::Done) => Outcome::Elsewhere,
+        verdict => verdict?,
     };
-    if outcome != Outcome::Elsewhere && ran.code.is_some() {
+    if !elsewhere && ran.code.is_some() {
         words(bench, case, fault, hit, outcome, ran)?;
         ensure(nameless == 0, || format!("{nameless} lists without a name are left"))?;
     }
     again(bench, case, old && !same, after)?;
     Ok(outcome)
+}
+
+/// What the exit code says, if that is so.
+fn verdict(fault: Fault, ran: &Ran, old: bool, new: bool, same: bool) -> Result<Outcome, Violation> {
+    match (fault, ran.code) {
+        (Fault::Kill, None) if new && !same => Ok(Outcome::KilledAfter),
+        (Fault::Kill, None) => Ok(Outcome::KilledBefore),
+        (_, None) => Err(Violation::new("a signal ended it")),
+        (_, Some(0)) => {
+            ensure(new, || "it said that all is done, but it is not".to_owned()).map(|()| Outcome::Done)
+        }
+        (_, Some(11)) => {
+            ensure(new, || "it said that the change is made, but it is not".to_owned())?;
+            ensure(ran.stderr.contains("may be lost"), || "it does not say what may be lost".to_owned())
+                .map(|()| Outcome::Uncertain)
+        }
+        (_, Some(7 | 9 | 12)) => {
+            ensure(old, || "it said no, but the change is made".to_owned()).map(|()| Outcome::Refused)
+        }
+        (_, Some(code)) => Err(Violation::new(format!("exit code {code} says something else"))),
+    }
 }
 
 /// What a command that was not killed must have said.
@@ -131,14 +136,28 @@ fn words(
         let restarted = named(&RESTARTED);
         ensure(!restarted || outcome == Outcome::Done, || "an interruption is no failure".to_owned())?;
     } else if named(&SYNCS) {
-        // The name files of a list that is gone are leftovers; nothing hangs on how long they stay away.
-        let leftover = ["rm", "untag", "rename"].contains(&case.name)
-            && hit.iter().all(|call| call.paths.iter().any(|path| path.starts_with("store/names")));
-        ensure(outcome != Outcome::Done || leftover, || {
+        let tidying = hit.iter().all(|call| tidies_up(bench, case, call));
+        ensure(outcome != Outcome::Done || tidying, || {
             "a sync failed, and it was acknowledged all the same".to_owned()
         })?;
     }
     Ok(())
+}
+
+/// Whether a call is part of what comes after the change and may be lost: the name files of a list that lost them,
+/// and the record that a name was taken from, which does not have it any more whatever it says.
+fn tidies_up(bench: &Bench, case: &Case, call: &Call) -> bool {
+    let below = |dir: &str| call.paths.iter().any(|path| path.starts_with(dir));
+    match case.name {
+        "rm" | "untag" | "rename" => below("store/names"),
+        "replace" => {
+            let old = bench.old_records();
+            call.paths.iter().any(|path| {
+                old.iter().any(|id| path.contains(id.as_str())) || (path == "store/records" && call.nth > 1)
+            })
+        }
+        _ => false,
+    }
 }
 
 /// The next command works: the same when it was not done, else another one.

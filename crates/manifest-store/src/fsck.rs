@@ -1,0 +1,205 @@
+//! Looking whether a store is what it should be.
+
+mod inspect;
+mod names;
+mod pool;
+
+use std::fmt;
+use std::path::Path;
+
+use crate::backend::{LockKey, Plan, Touch};
+use crate::gc::failed;
+use crate::lock::Sharing;
+use crate::store::{Locks, Turn};
+use crate::{Holder, Store, StoreError, Tally};
+use inspect::Inspection;
+
+/// Whether to put right what can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Repair {
+    /// Only look; nothing is changed.
+    #[default]
+    No,
+    /// Put right what can be, without losing anything that has a name.
+    Yes,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Something is lost, or is not what was written.
+    Damage,
+    /// Something is left over that harms nobody.
+    Leftover,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The file, the object or the record.
+    pub object: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub what: String,
+    /// What is lost by that, and what is not.
+    pub lost: String,
+    /// What was done about it, or would be; none when there is nothing that can be done here.
+    pub repair: Option<String>,
+    /// Whether that was done.
+    pub repaired: bool,
+}
+
+/// What a store is found to be.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// What is wrong, one for each object, sorted by object.
+    pub findings: Vec<Finding>,
+    /// How many records can be read.
+    pub records: u64,
+    /// How many names lead to one of them.
+    pub names: u64,
+    /// The blobs that are what their digests say.
+    pub blobs: Tally,
+    /// The entries of lists that are known by their descriptors only: their content lies elsewhere.
+    pub remote: u64,
+}
+
+impl CheckReport {
+    /// Whether something is damaged that was not put right. What was lost by that stays lost.
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Damage && !finding.repaired)
+    }
+
+    fn add(&mut self, finding: Finding) {
+        // What was found first is closest to the cause.
+        if !self.has(&finding.object) {
+            self.findings.push(finding);
+        }
+    }
+
+    fn has(&self, object: &str) -> bool {
+        self.findings.iter().any(|there| there.object == object)
+    }
+}
+
+impl Finding {
+    fn damage(path: &Path, what: impl Into<String>, lost: impl Into<String>) -> Self {
+        Self::new(Severity::Damage, path.display(), what, lost)
+    }
+
+    fn leftover(object: impl fmt::Display, what: impl Into<String>) -> Self {
+        Self::new(Severity::Leftover, object, what, "nothing")
+    }
+
+    fn new(
+        severity: Severity,
+        object: impl fmt::Display,
+        what: impl Into<String>,
+        lost: impl Into<String>,
+    ) -> Self {
+        Self {
+            object: object.to_string(),
+            severity,
+            what: what.into(),
+            lost: lost.into(),
+            repair: None,
+            repaired: false,
+        }
+    }
+
+    fn repair(mut self, how: impl Into<String>, repaired: bool) -> Self {
+        (self.repair, self.repaired) = (Some(how.into()), repaired);
+        self
+    }
+}
+
+impl Store {
+    /// Looks at everything in the store: whether records can be read and their histories lead back, whether names and
+    /// records agree, whether all blobs are what their digests say and those that records hold are there.
+    ///
+    /// With [`Repair::Yes`] names that only one record lists lead to it again, what nobody owns is removed, and what is
+    /// damaged is moved to `lost+found` in the store, never deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]; [`StoreError::NewerVersion`]; what disks and services refuse. What is found is no error.
+    pub async fn check(&self, repair: Repair) -> Result<CheckReport, StoreError> {
+        match self.read(|catalog| catalog.0.is_there()).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(CheckReport::default()),
+            // Without what vouches for the rest that is not looked at.
+            Err(StoreError::Damaged { path, what }) => {
+                let lost = "nothing, as far as can be told before this is put right";
+                let findings = vec![Finding::damage(&path, what, lost)];
+                return Ok(CheckReport { findings, ..CheckReport::default() });
+            }
+            Err(error) => return Err(error),
+        }
+        let mut findings = self.ownerless(repair).await?;
+        let (now, command) = (self.options().clock.now(), &self.options().command);
+        let note = Holder::note(command, now);
+        let inspect = move |catalog: crate::catalog::Catalog<'_>| {
+            let mut inspection = Inspection::new(catalog, repair, note);
+            inspection.run()?;
+            Ok(inspection.report)
+        };
+        // Nothing is collected that a record held when it was read.
+        let inspected =
+            match self.pool_lock(Sharing::Shared).run(inspect.clone()).await.map(|(_, report)| report) {
+                Err(stop) => match failed(Err::<(), _>(stop)) {
+                    Err(error) if repair == Repair::No && is_read_only(&error) => {
+                        self.read(move |catalog| failed(inspect(catalog))).await
+                    }
+                    Err(error) => Err(error),
+                    Ok(()) => Ok(CheckReport::default()),
+                },
+                Ok(report) => Ok(report),
+            };
+        let mut report = inspected?;
+        findings.append(&mut report.findings);
+        findings.sort_by(|a, b| a.object.cmp(&b.object));
+        Ok(CheckReport { findings, ..report })
+    }
+
+    /// Finds what was left behind by those who are gone; whoever is there is asked.
+    async fn ownerless(&self, repair: Repair) -> Result<Vec<Finding>, StoreError> {
+        let plan = Plan {
+            grace: self.backend().shortest_grace(),
+            now: self.options().clock.now(),
+            touch: if repair == Repair::Yes { Touch::Remove } else { Touch::DryRun },
+        };
+        let found = self
+            .pool_lock(Sharing::Alone)
+            .run(move |catalog| {
+                let mut leftovers = catalog.0.sweep(&plan, &mut |_| Ok(None))?.leftovers;
+                leftovers.extend(catalog.0.tidy(&plan)?);
+                Ok(leftovers)
+            })
+            .await;
+        let leftovers = match failed(found) {
+            Ok((_, leftovers)) => leftovers,
+            Err(error) if repair == Repair::No && is_read_only(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let finding = |leftover: crate::backend::Leftover| {
+            let what = "it was left behind by a writer that is gone";
+            Finding::leftover(leftover.path.display(), what).repair("remove it", repair == Repair::Yes)
+        };
+        Ok(leftovers.into_iter().map(finding).collect())
+    }
+
+    fn pool_lock(&self, sharing: Sharing) -> Locks {
+        let turn = Turn::new(self.options().clone(), "the pool of blobs".to_owned());
+        Locks::new(self.backend().clone(), [LockKey::Pool(sharing)], &turn)
+    }
+}
+
+/// Whether nothing may be changed here, not even a lock.
+fn is_read_only(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error, StoreError::Io(_, _, error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
+}

@@ -1,0 +1,163 @@
+//! What is looked at, and in which order.
+
+use std::collections::BTreeMap;
+
+use manifest_core::{Digest, ListName};
+
+use super::{CheckReport, Finding, Repair};
+use crate::backend::{Aside, Backend, Key, LockKey, Stop, Stray};
+use crate::cache;
+use crate::catalog::Catalog;
+use crate::lock::{Attempt, Guard};
+use crate::{Record, RecordId, StoreError};
+
+/// A look at a store.
+pub(super) struct Inspection<'a> {
+    pub(super) catalog: Catalog<'a>,
+    pub(super) repair: Repair,
+    note: String,
+    pub(super) report: CheckReport,
+    /// The names that each readable record lists.
+    pub(super) listed: BTreeMap<RecordId, Vec<ListName>>,
+    /// Records that cannot be read: they may have names, and need blobs.
+    pub(super) unreadable: Vec<RecordId>,
+    pub(super) needs: super::pool::Needs,
+}
+
+impl<'a> Inspection<'a> {
+    pub(super) fn new(catalog: Catalog<'a>, repair: Repair, note: String) -> Self {
+        Self {
+            catalog,
+            repair,
+            note,
+            report: CheckReport::default(),
+            listed: BTreeMap::new(),
+            unreadable: Vec::new(),
+            needs: super::pool::Needs::default(),
+        }
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), Stop> {
+        let (damage, others): (Vec<Stray>, Vec<Stray>) =
+            self.backend().strays()?.into_iter().partition(|stray| stray.is_damage);
+        for stray in damage {
+            self.report.add(Finding::damage(&stray.path, stray.what, "what should be there, if it ever was"));
+        }
+        self.records()?;
+        self.names()?;
+        self.blobs()?;
+        self.cache()?;
+        for stray in others {
+            self.report.add(Finding::leftover(stray.path.display(), stray.what));
+        }
+        Ok(())
+    }
+
+    pub(super) fn backend(&self) -> &'a dyn Backend {
+        self.catalog.0
+    }
+
+    /// A lock, when it is free now; who looks at a whole store does not wait for each part of it.
+    pub(super) fn lock(&self, key: &LockKey) -> Result<Option<Guard>, StoreError> {
+        match self.backend().lock(key, &self.note)? {
+            Attempt::Held(guard) => Ok(Some(guard)),
+            Attempt::Busy(_) => Ok(None),
+        }
+    }
+
+    fn records(&mut self) -> Result<(), StoreError> {
+        for id in self.backend().ids()? {
+            match self.catalog.read_raw(id) {
+                Ok(Some(found)) => self.record(&found.record)?,
+                Ok(None) => {}
+                Err(StoreError::Damaged { what, .. }) => {
+                    self.unreadable.push(id);
+                    self.damaged_record(id, what)?;
+                }
+                Err(error @ StoreError::NewerVersion { .. }) => {
+                    self.unreadable.push(id);
+                    let path = self.backend().path(&Key::Record(id));
+                    let lost = "nothing; a newer release reads it";
+                    self.report.add(Finding::damage(&path, error.to_string(), lost));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.report.records += 1;
+        self.listed.insert(record.id(), record.names().to_vec());
+        if let Err(number) = leads_back(record) {
+            let path = self.backend().path(&Key::Record(record.id()));
+            let lost = format!("what {} was before change {number}; what it is now is whole", record.title());
+            self.report.add(Finding::damage(&path, "its history does not lead back", lost));
+        }
+        self.needs_of(record)
+    }
+
+    fn damaged_record(&mut self, id: RecordId, what: String) -> Result<(), StoreError> {
+        let key = Key::Record(id);
+        let path = self.backend().path(&key);
+        if self.report.has(&path.display().to_string()) {
+            return Ok(());
+        }
+        let document = match self.backend().read(&key) {
+            Ok(slot) if slot.bytes.as_deref().is_some_and(document_is_whole) => {
+                "; its document is whole and begins with the third line"
+            }
+            _ => "",
+        };
+        let lost = format!("the record{document}; other records and all blobs are not affected");
+        let moved = match (self.repair, self.lock(&LockKey::Record(id))?) {
+            (Repair::Yes, Some(_guard)) if self.catalog.read_raw(id).is_err() => {
+                self.backend().set_aside(&Aside::Record(id))?.is_some()
+            }
+            _ => false,
+        };
+        self.report.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+        Ok(())
+    }
+
+    fn cache(&mut self) -> Result<(), StoreError> {
+        for file in self.backend().cached()? {
+            match cache::read(self.backend(), file.clone()) {
+                Ok(_) => {}
+                Err(StoreError::Damaged { path, what }) => {
+                    if self.report.has(&path.display().to_string()) {
+                        continue;
+                    }
+                    let moved = self.repair == Repair::Yes
+                        && self.backend().set_aside(&Aside::Cache(file))?.is_some();
+                    let lost = "what was remembered of a reference; it can be read again where it came from";
+                    self.report
+                        .add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Follows the history back; the number of the change before which nothing is known, though it should be.
+fn leads_back(record: &Record) -> Result<(), u64> {
+    let mut bytes = record.encoded().bytes.clone();
+    for (number, change) in record.history().numbered().rev() {
+        match change.before {
+            None => break,
+            // A change of names or sources left the document as it was.
+            Some(before) if before == change.after && change.revert.is_none() => {}
+            Some(_) => bytes = change.document_before(&bytes).ok_or(number)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether what follows the header of a damaged record is the document that the header names.
+fn document_is_whole(bytes: &[u8]) -> bool {
+    let mut lines = bytes.splitn(3, |byte| *byte == b'\n').skip(1);
+    let (Some(header), Some(document)) = (lines.next(), lines.next()) else { return false };
+    !document.is_empty() && String::from_utf8_lossy(header).contains(&Digest::sha256(document).to_string())
+}

@@ -1,0 +1,169 @@
+//! Whether names and records agree, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest_core::ListName;
+
+use super::inspect::Inspection;
+use super::{Finding, Repair};
+use crate::backend::{Aside, Key, LockKey, Stop, Touch, name_file};
+use crate::catalog::parse_binding;
+use crate::gc::remove_leftover;
+use crate::{RecordId, StoreError};
+
+impl Inspection<'_> {
+    pub(super) fn names(&mut self) -> Result<(), Stop> {
+        let (mut bound, mut damaged) = (BTreeMap::new(), BTreeMap::new());
+        for file in self.backend().name_files()? {
+            match self.name_file(&file)? {
+                Ok(None) => {}
+                Ok(Some((id, name))) => {
+                    bound.insert(name, id);
+                }
+                Err(what) => {
+                    damaged.insert(file, what);
+                }
+            }
+        }
+        for (name, id) in &bound {
+            self.binding(name, *id)?;
+        }
+        let by_name = self.by_name();
+        for (file, what) in &damaged {
+            let name = by_name.keys().find(|name| name_file(name) == *file);
+            self.damaged_name(file, what, name.map(|name| (name, by_name.get(name))))?;
+        }
+        for (name, records) in &by_name {
+            if !damaged.contains_key(&name_file(name)) {
+                self.listed_name(name, records, bound.get(name).copied())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the file of a name says, or what is wrong with it; nothing when it is gone.
+    fn name_file(&self, file: &str) -> Result<Result<Option<(RecordId, ListName)>, String>, StoreError> {
+        let slot = match self.backend().read(&Key::NameFile(file.to_owned())) {
+            Ok(slot) => slot,
+            Err(StoreError::Damaged { what, .. }) => return Ok(Err(what)),
+            Err(error) => return Err(error),
+        };
+        let Some(bytes) = slot.bytes else { return Ok(Ok(None)) };
+        Ok(match parse_binding(&bytes) {
+            Ok((id, name)) => match name.parse::<ListName>() {
+                Ok(name) if name_file(&name) == file => Ok(Some((id, name))),
+                _ => Err(format!("it is the file of another name: {name:?}")),
+            },
+            Err(what) => Err(what.to_owned()),
+        })
+    }
+
+    /// The records that list each name.
+    fn by_name(&self) -> BTreeMap<ListName, BTreeSet<RecordId>> {
+        let mut by_name: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (id, names) in &self.listed {
+            for name in names {
+                by_name.entry(name.clone()).or_default().insert(*id);
+            }
+        }
+        by_name
+    }
+
+    /// A name that leads to a record.
+    fn binding(&mut self, name: &ListName, id: RecordId) -> Result<(), StoreError> {
+        if self.listed.get(&id).is_some_and(|names| names.contains(name)) {
+            self.report.names += 1;
+            return Ok(());
+        }
+        if self.unreadable.contains(&id) {
+            return Ok(());
+        }
+        let path = self.backend().path(&Key::Name(name.clone()));
+        let what = if self.listed.contains_key(&id) {
+            format!("the record {} does not list the name {name}, which is free", id.short())
+        } else {
+            format!("there is no record {}; the name {name} is free", id.short())
+        };
+        let removed = self.repair == Repair::Yes && remove_leftover(self.catalog, name, Touch::Remove, "")?;
+        self.report.add(Finding::leftover(path.display(), what).repair("remove it", removed));
+        Ok(())
+    }
+
+    /// A file of a name that cannot be read, and the records that list the name.
+    fn damaged_name(
+        &mut self,
+        file: &str,
+        what: &str,
+        name: Option<(&ListName, Option<&BTreeSet<RecordId>>)>,
+    ) -> Result<(), Stop> {
+        let path = self.backend().path(&Key::NameFile(file.to_owned()));
+        if self.report.has(&path.display().to_string()) {
+            return Ok(());
+        }
+        let lister = name.and_then(|(name, records)| Some((name, only(records?)?)));
+        let (lost, how) = match lister {
+            Some((name, id)) => (
+                format!("nothing; the record {} lists the name {name}", id.short()),
+                "move it to lost+found, and let the name lead to that record",
+            ),
+            None => ("which record had the name".to_owned(), "move it to lost+found"),
+        };
+        let mut repaired = false;
+        if self.repair == Repair::Yes {
+            let _guard = match lister {
+                Some((name, _)) => self.lock(&LockKey::Name(name.clone()))?,
+                None => None,
+            };
+            repaired = self.backend().set_aside(&Aside::NameFile(file.to_owned()))?.is_some();
+            drop(_guard);
+            if let Some((name, id)) = lister.filter(|_| repaired) {
+                repaired = self.bind(name, id)?;
+            }
+        }
+        self.report.add(Finding::damage(&path, what, lost).repair(how, repaired));
+        Ok(())
+    }
+
+    /// A name that records list, and the record that it leads to.
+    fn listed_name(
+        &mut self,
+        name: &ListName,
+        records: &BTreeSet<RecordId>,
+        bound: Option<RecordId>,
+    ) -> Result<(), Stop> {
+        for id in records.iter().filter(|id| Some(**id) != bound) {
+            let object = format!("{} of {}", name, id.short());
+            let finding = match bound {
+                // The next change of the record drops it.
+                Some(other) => Finding::leftover(object, format!("the name leads to {}", other.short())),
+                None if records.len() == 1 => {
+                    let bound = self.repair == Repair::Yes && self.bind(name, *id)?;
+                    Finding::leftover(object, "the record lists the name, which leads nowhere")
+                        .repair("let the name lead to the record", bound)
+                }
+                None => Finding::leftover(object, "several records list the name, which leads nowhere"),
+            };
+            self.report.add(finding);
+        }
+        Ok(())
+    }
+
+    /// Lets a name lead to the record that lists it. Whether it does now.
+    fn bind(&self, name: &ListName, id: RecordId) -> Result<bool, Stop> {
+        let name_lock = self.lock(&LockKey::Name(name.clone()))?;
+        let record_lock = self.lock(&LockKey::Record(id))?;
+        if name_lock.is_none() || record_lock.is_none() {
+            return Ok(false);
+        }
+        let lists = self.catalog.read_raw(id)?.is_some_and(|found| found.record.names().contains(name));
+        if !lists || self.catalog.binding(name)?.0.is_some() {
+            return Ok(false);
+        }
+        self.catalog.give(name, id).map(|()| true)
+    }
+}
+
+fn only(records: &BTreeSet<RecordId>) -> Option<RecordId> {
+    let mut records = records.iter();
+    records.next().copied().filter(|_| records.next().is_none())
+}

@@ -1,0 +1,335 @@
+//! Removing what no record holds.
+
+mod marks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use manifest_core::{Digest, ListName, MAX_MANIFEST_SIZE};
+
+use crate::backend::{Key, Leftover, LockKey, Plan, Stop, Touch};
+use crate::blobs::Verified;
+use crate::catalog::{Catalog, Found, parse_binding};
+use crate::held::{Held, walk};
+use crate::lock::{Attempt, Sharing};
+use crate::store::{Locks, Turn};
+use crate::{Holder, Record, RecordId, Store, StoreError};
+
+pub(crate) use marks::Marks;
+
+/// What is to be collected.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
+pub struct Collect {
+    /// How long a blob stays that no record holds. Zero removes it at once, and temporary files whose writers are gone, too.
+    pub grace: Duration,
+    /// Whether to find out only what would be removed.
+    pub dry_run: bool,
+    /// Whether somebody may be changing the store meanwhile; a directory has locks and does not ask.
+    pub writers: Writers,
+}
+
+impl Default for Collect {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(24 * 60 * 60), dry_run: false, writers: Writers::Possible }
+    }
+}
+
+/// Whether somebody may be changing a shared store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Writers {
+    /// Somebody may.
+    #[default]
+    Possible,
+    /// Nobody does; the caller knows.
+    None,
+}
+
+/// How many things there are, and how large they are together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// In bytes.
+    pub bytes: u64,
+}
+
+/// What was removed, or would be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Collected {
+    /// The blobs that no record held.
+    pub blobs: Tally,
+    /// The blobs that stay.
+    pub kept: Tally,
+    /// What was left behind by writers that are gone.
+    pub temporary: Tally,
+    /// The names that led nowhere.
+    pub names: u64,
+    /// Why no blob was removed: records, or manifests that they hold, that cannot be read. Nobody knows what they need.
+    pub unreadable: Vec<StoreError>,
+}
+
+/// What a store takes up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The records that can be read: lists.
+    pub lists: u64,
+    /// The records that can be read: images.
+    pub images: u64,
+    /// The names that lead to records.
+    pub names: u64,
+    /// All blobs, each once.
+    pub blobs: Tally,
+    /// Those that no record holds.
+    pub reclaimable: Tally,
+    /// What is being written, or was left behind by writers that are gone.
+    pub temporary: Tally,
+    /// The number of files and directories, where there are any.
+    pub inodes: Option<u64>,
+    /// Records, and manifests that they hold, that cannot be read. What they hold counts as held by nobody else.
+    pub unreadable: Vec<StoreError>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn of(leftovers: &[Leftover]) -> Self {
+        let mut tally = Self::default();
+        leftovers.iter().for_each(|leftover| tally.add(leftover.size));
+        tally
+    }
+}
+
+impl From<(u64, u64)> for Tally {
+    fn from((count, bytes): (u64, u64)) -> Self {
+        Self { count, bytes }
+    }
+}
+
+impl Store {
+    /// Removes the blobs that no record holds and that were there for longer than a grace, and what writers that are
+    /// gone left behind.
+    ///
+    /// What somebody is just relying on stays ([`Intake`](crate::Intake)). When a record cannot be read no blob is
+    /// removed, since it may need any of them; the rest is.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]; [`StoreError::ShortGrace`]; what disks and services refuse.
+    pub async fn collect(&self, what: Collect) -> Result<Collected, StoreError> {
+        let turn = Turn::new(self.options().clone(), "the pool of blobs".to_owned());
+        let plan = Plan {
+            grace: what.grace,
+            now: self.options().clock.now(),
+            touch: if what.dry_run { Touch::DryRun } else { Touch::Remove },
+        };
+        let shortest = self.backend().shortest_grace();
+        if what.writers == Writers::Possible && what.grace < shortest {
+            return Err(StoreError::ShortGrace { grace: what.grace, shortest });
+        }
+        // Nothing is made where nothing is.
+        if !self.read(|catalog| catalog.0.is_there()).await? {
+            return Ok(Collected::nothing());
+        }
+        let locks = Locks::new(self.backend().clone(), [LockKey::Pool(Sharing::Alone)], &turn);
+        let swept = locks.run(move |catalog| Ok(sweep(catalog, &plan)?)).await;
+        let (locks, (swept, marked)) = failed(swept)?;
+        // Nobody waits for what follows.
+        drop(locks);
+        let note = Holder::note(&self.options().command, plan.now);
+        self.read(move |catalog| {
+            let mut leftovers = swept.leftovers;
+            leftovers.extend(catalog.0.tidy(&plan)?);
+            let names = leftover_names(catalog, &marked.records, plan.touch, &note)?;
+            Ok(Collected {
+                blobs: swept.removed.into(),
+                kept: swept.kept.into(),
+                temporary: Tally::of(&leftovers),
+                names,
+                unreadable: marked.unreadable,
+            })
+        })
+        .await
+    }
+
+    /// What the store takes up. Waits for nobody.
+    ///
+    /// # Errors
+    /// When the store as a whole cannot be read.
+    pub async fn usage(&self) -> Result<Usage, StoreError> {
+        let plan = Plan { grace: Duration::ZERO, now: self.options().clock.now(), touch: Touch::Look };
+        self.read(move |catalog| {
+            catalog.0.check()?;
+            let (swept, marked) = sweep(catalog, &plan)?;
+            let mut leftovers = swept.leftovers;
+            leftovers.extend(catalog.0.tidy(&plan)?);
+            let mut names = 0;
+            for (id, listed) in &marked.records {
+                let has =
+                    |name: &&ListName| matches!(catalog.binding(name), Ok((Some(bound), _)) if bound == *id);
+                names += listed.iter().filter(has).count() as u64;
+            }
+            let (reclaimable, kept) = (Tally::from(swept.removed), Tally::from(swept.kept));
+            Ok(Usage {
+                lists: marked.lists,
+                images: marked.images,
+                names,
+                blobs: (reclaimable.count + kept.count, reclaimable.bytes + kept.bytes).into(),
+                reclaimable,
+                temporary: Tally::of(&leftovers),
+                inodes: catalog.0.inodes()?,
+                unreadable: marked.unreadable,
+            })
+        })
+        .await
+    }
+}
+
+impl Collected {
+    const fn nothing() -> Self {
+        let none = Tally { count: 0, bytes: 0 };
+        Self { blobs: none, kept: none, temporary: none, names: 0, unreadable: Vec::new() }
+    }
+}
+
+/// What reading all records gave.
+#[derive(Debug, Default)]
+struct Marked {
+    marks: Marks,
+    /// The names that each lists.
+    records: BTreeMap<RecordId, Vec<ListName>>,
+    lists: u64,
+    images: u64,
+    unreadable: Vec<StoreError>,
+}
+
+fn sweep(catalog: Catalog<'_>, plan: &Plan) -> Result<(crate::backend::Swept, Marked), StoreError> {
+    let mut marked = Marked::default();
+    let swept = catalog.0.sweep(plan, &mut |pins| {
+        marked.all(catalog, pins)?;
+        let is_known = marked.unreadable.is_empty() || plan.touch == Touch::Look;
+        Ok(is_known.then(|| std::mem::take(&mut marked.marks)))
+    })?;
+    Ok((swept, marked))
+}
+
+impl Marked {
+    /// Marks what is relied on, then what each record holds: whoever relied on something a moment ago has saved it by now.
+    fn all(&mut self, catalog: Catalog<'_>, pins: Vec<Digest>) -> Result<(), StoreError> {
+        let mut seen = BTreeSet::new();
+        self.walk(catalog, None, pins.into_iter().map(Held::unknown).collect(), &mut seen)?;
+        for id in catalog.0.all_ids()? {
+            match catalog.read_raw(id) {
+                Ok(Some(Found { record, .. })) => {
+                    self.walk(catalog, Some(&record), record.held(), &mut seen)?;
+                    *(if record.image().is_some() { &mut self.images } else { &mut self.lists }) += 1;
+                    self.records.insert(id, record.names().to_vec());
+                }
+                Ok(None) => {}
+                Err(error @ (StoreError::Damaged { .. } | StoreError::NewerVersion { .. })) => {
+                    self.unreadable.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.marks.settle();
+        Ok(())
+    }
+
+    fn walk(
+        &mut self,
+        catalog: Catalog<'_>,
+        record: Option<&Record>,
+        roots: Vec<Held>,
+        seen: &mut BTreeSet<Digest>,
+    ) -> Result<(), StoreError> {
+        let Self { marks, unreadable, .. } = self;
+        walk(roots, seen, &mut |held| {
+            marks.add(&held.digest);
+            if !held.may_lead() {
+                return Ok(None);
+            }
+            if let Some(record) = record.filter(|record| record.encoded().digest == held.digest) {
+                return Ok(Some(record.encoded().bytes.clone()));
+            }
+            // One that is missing, or is something else than a manifest, leads nowhere.
+            let Some(content) = Verified::open(catalog.0, held.digest)
+                .or_else(|error| if error.is_damage() { Ok(None) } else { Err(error) })?
+                .filter(|content| content.size() <= MAX_MANIFEST_SIZE as u64)
+            else {
+                return Ok(None);
+            };
+            match content.all(MAX_MANIFEST_SIZE) {
+                Ok(bytes) => Ok(Some(bytes)),
+                // What is only relied on is no manifest that anybody has saved.
+                Err(error) if error.is_damage() => {
+                    if record.is_some() {
+                        unreadable.push(error);
+                    }
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+/// Removes the files of names whose record is gone or does not list them; how many there are.
+fn leftover_names(
+    catalog: Catalog<'_>,
+    records: &BTreeMap<RecordId, Vec<ListName>>,
+    touch: Touch,
+    note: &str,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for file in catalog.0.name_files()? {
+        let Ok(slot) = catalog.0.read(&Key::NameFile(file)) else { continue };
+        let Some(Ok((id, name))) = slot.bytes.as_deref().map(parse_binding) else { continue };
+        let Ok(name) = name.parse::<ListName>() else { continue };
+        if !records.get(&id).is_some_and(|names| names.contains(&name))
+            && remove_leftover(catalog, &name, touch, note)?
+        {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Removes the file of a name, if nobody is changing it and it still leads nowhere. Whether it does.
+pub(crate) fn remove_leftover(
+    catalog: Catalog<'_>,
+    name: &ListName,
+    touch: Touch,
+    note: &str,
+) -> Result<bool, StoreError> {
+    let Attempt::Held(_guard) = catalog.0.lock(&LockKey::Name(name.clone()), note)? else { return Ok(false) };
+    let (Some(id), version) = catalog.binding(name)? else { return Ok(false) };
+    match catalog.read_raw(id) {
+        Ok(Some(found)) if found.record.names().contains(name) => Ok(false),
+        Ok(_) if touch == Touch::Remove => match catalog.0.remove(&Key::Name(name.clone()), &version) {
+            Ok(()) => Ok(true),
+            Err(Stop::Again) => Ok(false),
+            Err(Stop::Failed(error)) => Err(error),
+        },
+        Ok(_) => Ok(true),
+        // A record that cannot be read may have the name.
+        Err(error) if error.is_damage() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn failed<T>(done: Result<T, Stop>) -> Result<T, StoreError> {
+    done.map_err(|stop| match stop {
+        Stop::Failed(error) => error,
+        // Nothing that is done here starts again.
+        Stop::Again => {
+            StoreError::Io("use", "the pool of blobs".into(), std::io::ErrorKind::Interrupted.into())
+        }
+    })
+}

@@ -1,0 +1,187 @@
+//! Looking whether a store is what it should be, and putting it right.
+
+use manifest_core::Digest;
+use manifest_store::{CheckReport, Draft, IfTaken, Repair, Severity, Store};
+
+use crate::collecting::image;
+use crate::fixture::{Home, add, draft, files, name, overwrite, reseal, which};
+
+/// A store with a list of remote entries, a list that holds an image, and what is remembered of a reference.
+async fn filled(home: &Home) -> Store {
+    let store = home.store();
+    store.create(&name("app"), draft([1, 2]), IfTaken::Refuse).await.unwrap();
+    store.update(&which("app"), add(3)).await.unwrap();
+    store.tag(&which("app"), &name("app:2")).await.unwrap();
+    let intake = store.blobs().intake().await.unwrap();
+    let held = image(&intake, "amd64", "layer").await;
+    store.create(&name("held"), Draft::default(), IfTaken::Refuse).await.unwrap();
+    store.update(&which("held"), crate::collecting::hold(&held.entry)).await.unwrap();
+    intake.finish().await.unwrap();
+    store
+}
+
+async fn check(store: &Store) -> CheckReport {
+    store.check(Repair::No).await.unwrap()
+}
+
+fn whats(report: &CheckReport) -> Vec<(Severity, &str)> {
+    report.findings.iter().map(|finding| (finding.severity, finding.what.as_str())).collect()
+}
+
+#[tokio::test]
+async fn a_store_that_is_whole_is_clean_and_counted() {
+    let home = Home::new();
+    assert_eq!(check(&home.store()).await.findings, []);
+    assert!(!home.root().exists(), "looking makes nothing");
+    let report = check(&filled(&home).await).await;
+    assert_eq!(report.findings, []);
+    assert_eq!((report.records, report.names, report.blobs.count, report.remote), (2, 3, 3, 3));
+}
+
+/// "What it must show", 5.
+#[tokio::test]
+async fn a_flipped_bit_in_any_file_is_found() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let mut all = Vec::new();
+    for dir in ["", "records", "names", "blobs/sha256"] {
+        let dir = home.root().join(dir);
+        all.extend(files(&dir).into_iter().map(|file| dir.join(file)).filter(|path| path.is_file()));
+    }
+    assert_eq!(all.len(), 1 + 2 + 3 + 3);
+    for path in all {
+        let whole = std::fs::read(&path).unwrap();
+        for at in [0, whole.len() / 2, whole.len() - 2] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 4;
+            overwrite(&path, &flipped);
+            let report = check(&store).await;
+            assert!(report.is_damaged(), "byte {at} of {path:?}: {report:?}");
+            let found = report.findings.iter().any(|finding| finding.object == path.display().to_string());
+            assert!(found, "byte {at} of {path:?}: {report:?}");
+        }
+        overwrite(&path, &whole);
+    }
+    assert_eq!(check(&store).await.findings, []);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_moved_aside_and_never_deleted() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let held = store.load(&which("held")).await.unwrap();
+    let blob = home.root().join("blobs/sha256").join(Digest::sha256(b"layer").hex());
+    let name_file = home.name_file("localhost%2fapp%3a2");
+    overwrite(&home.record_file(&held), b"manifest-record 1 x\nrest");
+    overwrite(&blob, b"Layer");
+    overwrite(&name_file, b"rubbish");
+    let repaired = store.check(Repair::Yes).await.unwrap();
+    assert_eq!(repaired.findings.iter().filter(|finding| finding.repaired).count(), 3, "{repaired:?}");
+    let lost = files(&home.root().join("lost+found"));
+    assert_eq!(lost.len(), 3, "{lost:?}");
+    for (prefix, content) in
+        [("blob-", &b"Layer"[..]), ("name-", b"rubbish"), ("record-", b"manifest-record 1 x\nrest")]
+    {
+        let file = lost.iter().find(|file| file.starts_with(prefix)).unwrap();
+        assert_eq!(std::fs::read(home.root().join("lost+found").join(file)).unwrap(), content);
+    }
+    assert!(store.exists(&which("app:2")).await.unwrap(), "the name leads to its record again");
+    // Nothing needs the rest of the image any more, and its name leads nowhere.
+    let report = check(&store).await;
+    assert_eq!(whats(&report).len(), 1, "{report:?}");
+    assert!(!report.is_damaged());
+    store.check(Repair::Yes).await.unwrap();
+    assert_eq!(check(&store).await.findings, []);
+}
+
+/// A4-5.
+#[tokio::test]
+async fn a_held_blob_that_is_missing_is_damage_and_a_remote_one_is_not() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let layer = Digest::sha256(b"layer");
+    std::fs::remove_file(home.root().join("blobs/sha256").join(layer.hex())).unwrap();
+    let report = check(&store).await;
+    assert_eq!(whats(&report), [(Severity::Damage, &*format!("{layer} is missing"))]);
+    assert!(report.findings[0].lost.contains("localhost/held:latest"), "{report:?}");
+    assert_eq!(report.remote, 3);
+}
+
+#[tokio::test]
+async fn what_an_interrupted_change_leaves_is_put_right() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let app = store.load(&which("app")).await.unwrap();
+    // A name that its record lists, and that has no file; a file that leads to a record that does not list the name.
+    std::fs::remove_file(home.name_file("localhost%2fapp%3a2")).unwrap();
+    let pair = format!("{} localhost/other:latest", app.id());
+    let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
+    overwrite(&home.name_file("localhost%2fother%3alatest"), line.as_bytes());
+    overwrite(&home.root().join(format!("records/.tmp-{}-abcdefghijkl", app.id())), b"half");
+    let report = check(&store).await;
+    assert_eq!((report.findings.len(), report.is_damaged()), (3, false), "{report:?}");
+    assert!(report.findings.iter().all(|finding| finding.repair.is_some() && !finding.repaired));
+    let repaired = store.check(Repair::Yes).await.unwrap();
+    assert!(repaired.findings.iter().all(|finding| finding.repaired), "{repaired:?}");
+    assert_eq!(check(&store).await.findings, []);
+    assert!(store.exists(&which("app:2")).await.unwrap());
+    assert!(!store.exists(&which("other")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_history_that_does_not_lead_back_is_damage() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let app = store.load(&which("app")).await.unwrap();
+    reseal(&home.record_file(&app), |body| {
+        body.replacen(r#""revert":{"prefix":"#, r#""revert":{"prefix":1"#, 1)
+    });
+    let report = check(&store).await;
+    assert_eq!(whats(&report), [(Severity::Damage, "its history does not lead back")]);
+    assert!(report.findings[0].lost.contains("before change 2"), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_record_whose_document_is_whole_says_so() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let app = store.load(&which("app")).await.unwrap();
+    let text = std::fs::read_to_string(home.record_file(&app)).unwrap();
+    overwrite(&home.record_file(&app), text.replacen("\"created\"", "\"creates\"", 1).as_bytes());
+    let report = check(&store).await;
+    assert!(report.findings[0].lost.contains("begins with the third line"), "{report:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_does_not_belong_here_is_told_and_left_alone() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let home = Home::new();
+    let store = filled(&home).await;
+    let root = home.root();
+    let outside = root.with_file_name("outside");
+    overwrite(&outside, b"precious");
+    overwrite(&root.join("records/README"), b"x");
+    std::fs::create_dir(root.join("blobs/md5")).unwrap();
+    symlink(&outside, root.join("names/link")).unwrap();
+    symlink(&outside, root.join("locks/record-x")).unwrap();
+    let app = store.load(&which("app")).await.unwrap();
+    std::fs::set_permissions(home.record_file(&app), PermissionsExt::from_mode(0o644)).unwrap();
+    let report = check(&store).await;
+    let mut found = whats(&report);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (Severity::Damage, "it is a link and should be a file"),
+            (Severity::Damage, "it is a link and should be a file"),
+            (Severity::Leftover, "it is a directory that does not belong here"),
+            (Severity::Leftover, "it is a file that does not belong here"),
+            (Severity::Leftover, "others than its owner may use it"),
+        ],
+        "{report:?}"
+    );
+    store.check(Repair::Yes).await.unwrap();
+    assert!(root.join("records/README").exists() && root.join("blobs/md5").exists());
+    assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
+}
