@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use manifest_core::Digest;
-use manifest_testkit::{Image, Index, Ran, Tool, Workspace, docker_archive};
+use manifest_testkit::{DockerRegistry, Image, Index, Ran, Tool, Workspace, docker_archive};
 use serde_json::Value;
 
 const MANIFEST: &str = env!("CARGO_BIN_EXE_manifest");
@@ -84,7 +84,7 @@ fn what_skopeo_writes_is_imported_to_the_byte() {
     let workspace = Workspace::new();
     let at = |name: &str| workspace.path().join(name).display().to_string();
     list().write_layout(Path::new(&at("images")), "app:1.0");
-    Image::new("linux/amd64").docker().write_layout(Path::new(&at("images")), "one");
+    Image::new("linux/amd64").write_layout(Path::new(&at("images")), "one");
     skopeo(&[
         "copy",
         "--quiet",
@@ -103,9 +103,11 @@ fn what_skopeo_writes_is_imported_to_the_byte() {
     let imported = json(&workspace, "import --docker-archive docker.tar");
     assert_eq!(imported["imported"][0]["list"]["names"], serde_json::json!(["example.com/one:2"]));
     // An image that was made up for a Docker archive is a whole image as well.
-    manifest(&workspace, "push example.com/one:2 oci:pushed:2").ok();
-    let inspected: Value =
-        serde_json::from_str(&skopeo(&["inspect", &format!("oci:{}:2", at("pushed"))])).unwrap();
+    let registry = DockerRegistry::plain();
+    let target = format!("docker://{}/team/one:2", registry.address());
+    manifest(&workspace, &format!("push example.com/one:2 {target}")).ok();
+    let inspected = skopeo(&["inspect", "--tls-verify=false", &target]);
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!((&inspected["Os"], &inspected["Architecture"]), (&"linux".into(), &"amd64".into()));
 }
 

@@ -143,6 +143,14 @@ impl Cli {
         wait(async move { store.create(&name, Whole(new), IfTaken::Refuse).await }).unwrap().id().to_string()
     }
 
+    /// Imports an image for this platform under this name; what is printed: its id.
+    #[track_caller]
+    pub fn import(&self, name: &str, platform: &str) -> String {
+        let layout = self.workspace.path().join(format!("layout-{name}"));
+        Image::new(platform).layer(name).write_layout(&layout, "it");
+        self.ok(&format!("import {name} --oci-dir {}", layout.display()))
+    }
+
     /// The content of all files of the store, but for the locks.
     pub fn store(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
@@ -153,7 +161,8 @@ impl Cli {
     /// The file of the record that a list has; `list` is its whole name.
     pub fn record(&self, list: &str) -> PathBuf {
         let object = self.json(&format!("inspect {list}"));
-        self.workspace.store().join("records").join(object["list"]["id"].as_str().unwrap())
+        let record = object.get("list").unwrap_or(&object["record"]);
+        self.workspace.store().join("records").join(record["id"].as_str().unwrap())
     }
 
     /// The layout of the images of this test.

@@ -42,6 +42,8 @@ mod inspect;
 mod ls;
 #[path = "verbs/names.rs"]
 mod names;
+#[path = "verbs/pool.rs"]
+mod pool;
 #[path = "verbs/prune.rs"]
 mod prune;
 #[path = "verbs/push.rs"]

@@ -132,6 +132,9 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("prune --history web:1.0"),
         cli.json(&format!("export web:1.0 --oci-dir {}", bundle.display())),
         cli.json(&format!("import tool:1.0 --image linux-amd64 {}", cli.layout().display())),
+        cli.json("gc --dry-run"),
+        cli.json("fsck"),
+        cli.json("df"),
         cli.json("version"),
     ]
 }
@@ -159,15 +162,24 @@ fn rich(cli: &Cli) -> Vec<Value> {
     let index = Index::of(&[&Image::new("linux/amd64")]);
     index.push_to(&registry, "app", "1");
     cli.ok(&format!("create pushed {}/app:1", registry.address()));
+    let moving = Image::new("linux/s390x").push_to(&registry, "moving", "1");
+    cli.ok(&format!("create moving {}/moving:1", registry.address()));
+    cli.ok(&format!("add moving {}/moving@{moving}", registry.address()));
+    Image::new("linux/s390x").layer("newer").push_to(&registry, "moving", "1");
     cli.keep("image", &Image::new("linux/arm64"));
-    cli.ok("create user store:urls");
+    cli.import("used", "linux/arm64");
+    cli.ok("create user store:used");
     cli.ok("annotate --index user --annotation a=b");
     cli.ok("undo user");
     cli.ok("hold user --by ci --ttl 1h");
+    let layer = layer(cli);
     vec![
+        fsck_with_finding(cli),
+        cli.json(&format!("blob path {layer}")),
+        cli.json(&format!("blob variants {layer}")),
         cli.json("inspect image --holders --sources"),
-        cli.json("inspect urls --holders"),
-        cli.json("inspect user --sources"),
+        cli.json("inspect used --holders"),
+        cli.json("inspect user --sources --holders"),
         cli.json("history user"),
         cli.json("rm --force user"),
         cli.json("inspect rich"),
@@ -180,7 +192,29 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("push pushed {}/copy:1", registry.address())),
         cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
         cli.json("ls"),
+        cli.json("refresh moving"),
+        cli.json(&format!("add moving --allow-duplicate {}/moving@{moving}", registry.address())),
+        cli.json("cache ls"),
+        cli.json(&format!("cache show {}/app:1", registry.address())),
+        cli.json(&format!("cache rm {}/app:1", registry.address())),
     ]
+}
+
+/// What interrupted commands left behind is found.
+fn fsck_with_finding(cli: &Cli) -> Value {
+    let intakes = cli.workspace.store().join("intakes");
+    fs::create_dir_all(&intakes).unwrap();
+    fs::write(intakes.join("0".repeat(32)), "").unwrap();
+    cli.json("fsck")
+}
+
+/// The digest of a layer that the store holds.
+fn layer(cli: &Cli) -> String {
+    cli.put(&Image::new("linux/riscv64").layer("layer"), "layered");
+    cli.ok(&format!("import layered --image layered {}", cli.layout().display()));
+    let manifest = cli.ok("inspect --raw layered");
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
 }
 
 /// Replaces what differs from run to run: ids, times, digests, sizes and directories.

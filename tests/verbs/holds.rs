@@ -50,7 +50,7 @@ fn holds_are_a_set_and_not_a_count() {
 #[test]
 fn all_who_hold_are_shown_sorted() {
     let cli = Cli::new();
-    let id = cli.ok(&format!("create base {}", cli.image("linux/amd64")));
+    let id = cli.import("base", "linux/amd64");
     cli.ok("hold base --by zoe");
     cli.ok("hold base --by ann");
     cli.ok("hold base --by mid --ttl 0");
@@ -66,7 +66,7 @@ fn all_who_hold_are_shown_sorted() {
         (&object["holders"][1]["expired"], &object["holders"][0]["expired"]),
         (&json!(true), &json!(false))
     );
-    assert_eq!(object["list"]["id"], id.trim());
+    assert_eq!(object["record"]["id"], id.trim());
     cli.fails(4, "rm base").says("held", &["held by ann, zoe, the list localhost/all:latest"]);
     assert_eq!(cli.json("inspect base").get("holders"), None, "only when asked for");
     cli.fails(2, "inspect oci:/x --holders").says("misuse", &["not in the store"]);
@@ -81,11 +81,11 @@ fn an_expired_hold_holds_nothing() {
     cli.ok("rm app");
 }
 
-// A1-19, with a list in the place of the image
+// A1-19
 #[test]
-fn a_list_whose_entries_another_list_has_is_not_removed() {
+fn an_image_that_a_list_has_an_entry_of_is_not_removed() {
     let cli = Cli::new();
-    cli.ok(&format!("create base {}", cli.image("linux/amd64")));
+    cli.import("base", "linux/amd64");
     cli.ok("create all:1 store:base");
     cli.fails(4, "rm base")
         .says("held", &["the list localhost/all:1", "remove those lists first", "--force"]);
@@ -133,7 +133,7 @@ fn an_image_that_a_list_has_as_an_entry_is_not_removed() {
 #[test]
 fn force_goes_over_holds_and_tells_whose() {
     let cli = Cli::new();
-    let id = cli.ok(&format!("create base {}", cli.image("linux/amd64")));
+    let id = cli.import("base", "linux/amd64");
     cli.ok("create all store:base");
     cli.ok("hold base --by ci");
     let ran = cli.run("rm --force base");

@@ -146,9 +146,9 @@ fn sources_tell_what_was_typed_and_what_it_is_pinned_to() {
     assert!(cli.ok("inspect app --sources --holders").starts_with("HOLDER  SINCE  UNTIL\n\nENTRY"));
     assert_eq!(cli.json("inspect app").get("sources"), None, "only when asked for");
 
-    cli.ok("create all --all store:app");
-    let id = cli.json("inspect app")["list"]["id"].clone();
-    assert_eq!(cli.json("inspect all --sources")["sources"][0]["record"], id);
+    let id = cli.import("image", "linux/arm64");
+    cli.ok("create all store:image");
+    assert_eq!(cli.json("inspect all --sources")["sources"][0]["record"], id.trim());
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn what_nobody_names_or_holds_goes_after_a_while() {
 #[test]
 fn what_a_list_has_entries_of_stays() {
     let cli = Cli::new();
-    let base = cli.ok(&format!("create base {}", cli.image("linux/amd64")));
+    let base = cli.import("base", "linux/amd64");
     cli.ok("create all store:base");
     cli.ok("untag base");
     assert_eq!(cli.ok("prune --older-than 0"), "");

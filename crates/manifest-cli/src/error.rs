@@ -308,6 +308,19 @@ fn store(error: &StoreError) -> Meaning {
             meaning("not_durable", 11).hint("run the command again; that is harmless")
         }
         StoreError::TooLarge(_) => meaning("too_large", 2),
+        StoreError::Address { .. } => meaning("store_address", 2)
+            .hint("a store is a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"),
+        StoreError::NoSharedStores(_) => meaning("store_address", 2)
+            .hint("build manifest with its default features, or name a directory"),
+        StoreError::BrokenPromise { .. } => meaning("store_unsafe", 12)
+            .hint("a store needs a service that keeps conditional writes, as S3, Azure and Google do"),
+        StoreError::Forbidden(..) => meaning("store_forbidden", 6)
+            .hint("the login comes from the environment variables of the cloud, such as AWS_ACCESS_KEY_ID"),
+        StoreError::Unreachable(..) => meaning("store_unreachable", 5)
+            .hint("nothing was changed; check the endpoint and region in the environment"),
+        StoreError::Uncertain(..) => {
+            meaning("not_certain", 11).hint("manifest history shows whether it was made; doing it again is harmless")
+        }
         StoreError::NoLocks(..) => {
             meaning("no_locks", 12).hint("--store names a directory on another file system")
         }

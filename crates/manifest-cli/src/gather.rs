@@ -55,7 +55,11 @@ pub(crate) fn used(gathered: &[Gathered]) -> Vec<RecordId> {
 }
 
 /// Keeps what the store itself holds of these entries, until the record is saved that takes them over.
-pub(crate) async fn rely_on(store: &Store, gathered: &[Gathered]) -> Result<Option<Intake>, CliError> {
+pub(crate) async fn rely_on(
+    context: &Context,
+    store: &Store,
+    gathered: &[Gathered],
+) -> Result<Option<Intake>, CliError> {
     let mut entries = Vec::new();
     for images in gathered {
         let here = images.sources.iter().filter(|source| source.place == Source::HERE);
@@ -66,12 +70,17 @@ pub(crate) async fn rely_on(store: &Store, gathered: &[Gathered]) -> Result<Opti
         return Ok(None);
     }
     let intake = store.blobs().intake().await?;
-    rely(&intake, &pool(store), &entries).await?;
-    Ok(Some(intake))
+    match rely(&intake, &pool(store), &entries).await {
+        Ok(()) => Ok(Some(intake)),
+        Err(error) => {
+            finish(context, Some(intake)).await;
+            Err(error.into())
+        }
+    }
 }
 
-/// Ends what [`rely_on`] began. The record is saved, whatever becomes of this.
-pub(crate) async fn saved(context: &Context, intake: Option<Intake>) {
+/// Ends what [`rely_on`] began. The record is saved, or it never will be, whatever becomes of this.
+pub(crate) async fn finish(context: &Context, intake: Option<Intake>) {
     let Some(intake) = intake else { return };
     if let Err(error) = intake.finish().await {
         context.ui.note(format_args!("warning: something was left behind in the store: {}", chain(&error)));

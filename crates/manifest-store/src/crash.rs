@@ -18,6 +18,7 @@ mod faults;
 mod files;
 mod gate;
 mod image;
+mod locks;
 mod promise;
 mod scenario;
 mod tests;

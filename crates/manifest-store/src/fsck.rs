@@ -160,7 +160,9 @@ impl Store {
                 Ok(report) => Ok(report),
             };
         let mut report = inspected?;
-        findings.append(&mut report.findings);
+        let others = report.findings.drain(..).filter(|other| findings.iter().all(|there| there.object != other.object));
+        let others: Vec<Finding> = others.collect();
+        findings.extend(others);
         findings.sort_by(|a, b| a.object.cmp(&b.object));
         Ok(CheckReport { findings, ..report })
     }

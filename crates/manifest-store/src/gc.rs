@@ -229,7 +229,7 @@ impl Marked {
                 Ok(Some(Found { record, .. })) => {
                     self.walk(catalog, Some(&record), record.held(), &mut seen)?;
                     *(if record.image().is_some() { &mut self.images } else { &mut self.lists }) += 1;
-                    self.records.insert(id, record.names().to_vec());
+                    self.records.insert(id, record.listed().to_vec());
                 }
                 Ok(None) => {}
                 Err(error @ (StoreError::Damaged { .. } | StoreError::NewerVersion { .. })) => {
@@ -311,7 +311,7 @@ pub(crate) fn remove_leftover(
     let Attempt::Held(_guard) = catalog.0.lock(&LockKey::Name(name.clone()), note)? else { return Ok(false) };
     let (Some(id), version) = catalog.binding(name)? else { return Ok(false) };
     match catalog.read_raw(id) {
-        Ok(Some(found)) if found.record.names().contains(name) => Ok(false),
+        Ok(Some(found)) if found.record.listed().contains(name) => Ok(false),
         Ok(_) if touch == Touch::Remove => match catalog.0.remove(&Key::Name(name.clone()), &version) {
             Ok(()) => Ok(true),
             Err(Stop::Again) => Ok(false),

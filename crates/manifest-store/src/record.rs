@@ -95,6 +95,11 @@ impl Record {
         &self.header.has
     }
 
+    /// All names that it lists, also those that do not lead here.
+    pub(crate) fn listed(&self) -> &[ListName] {
+        &self.header.names
+    }
+
     /// What it is: a list or an image.
     pub const fn content(&self) -> &Content {
         &self.content

@@ -1,5 +1,7 @@
 //! `cargo xtask prove`: what takes too long, or needs too much, for the tests of every change.
 
+mod crash;
+
 use std::process::Command;
 
 use crate::command;
@@ -52,6 +54,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     program("planted", "links of others, odd paths, a clock that jumps"),
     fast_program("scale", "many lists, long lists: time, as ratios to a sync"),
     fast_program("collect", "gc of many blobs while others write: time and memory"),
+    check("crash", "the power fails at every call of three writers, on a disk in memory", crash::prove),
 ];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images, rely_on, saved, used};
+use crate::gather::{Gathered, Images, finish, rely_on, used};
 use crate::report::{EntryReport, ListReport};
 
 /// Add images to a list
@@ -69,10 +69,10 @@ impl Add {
             let add = |images: &Gathered| images.add_to(draft, on_conflict);
             gathered.iter().map(add).collect::<Result<Vec<_>, EditError>>()
         };
-        let intake = rely_on(&store, &gathered).await?;
+        let intake = rely_on(context, &store, &gathered).await?;
         let updated = store.update_using(&which, &used(&gathered), edit).await;
+        finish(context, intake).await;
         let updated = updated.map_err(|error| CliError::from(error).advise_format(&self.list))?;
-        saved(context, intake).await;
         // Whether the user says anything of the entries that could be lost without a word.
         let asks = self.entry.change(OnConflict::Refuse) != Annotate::default();
         let mut report = Vec::new();

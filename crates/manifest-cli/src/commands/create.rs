@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{RegistryArgs, SelectArgs, annotations, key_value};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images, location, rely_on, saved, used};
+use crate::gather::{Gathered, Images, finish, location, rely_on, used};
 use crate::report::ListReport;
 
 /// Create a list, and add images to it
@@ -96,24 +96,36 @@ impl Create {
         let images = Images::parse(&self.image, &self.select, None)?;
         let start = self.start(context, &store).await?;
         let gathered = images.gather(context, &self.registry, &store).await?;
-        let intake = rely_on(&store, &gathered).await?;
+        let intake = rely_on(context, &store, &gathered).await?;
         let record = match if_exists {
-            IfExists::Amend if exists => self.amend(&store, &name, &start, &gathered).await?,
-            _ => match store.create(&name, self.draft(&start, &gathered)?, taken(if_exists)).await {
-                // Somebody else made it in the meantime.
-                Err(StoreError::NameTaken { .. }) if if_exists == IfExists::Amend => {
-                    self.amend(&store, &name, &start, &gathered).await?
-                }
-                created => created?,
-            },
+            IfExists::Amend if exists => self.amend(&store, &name, &start, &gathered).await,
+            _ => self.make(&store, &name, &start, &gathered).await,
         };
-        saved(context, intake).await;
+        finish(context, intake).await;
+        let record = record?;
         for origin in start.base.iter().map(|(_, origin)| origin).chain(gathered.iter().map(|g| &g.origin)) {
             context.ui.note(format_args!("from {origin}"));
         }
         let report = Report { schema: "create/1", list: ListReport::from(&record) };
         context.ui.result(&format!("{}\n", record.id()), &report)?;
         Ok(0)
+    }
+
+    async fn make(
+        &self,
+        store: &Store,
+        name: &ListName,
+        start: &Start,
+        gathered: &[Gathered],
+    ) -> Result<Record, CliError> {
+        let if_exists = self.if_exists();
+        match store.create(name, self.draft(start, gathered)?, taken(if_exists)).await {
+            // Somebody else made it in the meantime.
+            Err(StoreError::NameTaken { .. }) if if_exists == IfExists::Amend => {
+                self.amend(store, name, start, gathered).await
+            }
+            created => Ok(created?),
+        }
     }
 
     fn name(&self) -> Result<ListName, CliError> {

@@ -77,7 +77,8 @@ impl Gc {
         if collected.names > 0 {
             context.ui.note(format_args!("{} that led nowhere", counted(collected.names, "name")));
         }
-        let text = format!("{}, {}\n", counted(collected.blobs.count, "blob"), words::size(collected.blobs.bytes));
+        let text =
+            format!("{}, {}\n", counted(collected.blobs.count, "blob"), words::size(collected.blobs.bytes));
         let report = Report {
             schema: "gc/1",
             dry_run: self.dry_run,

@@ -19,7 +19,7 @@ use crate::carried::{Blobs, blob_parts, blobs, counted};
 use crate::context::Context;
 use crate::entry::shown;
 use crate::error::CliError;
-use crate::gather::saved;
+use crate::gather::finish;
 use crate::report::ListReport;
 
 /// Take images and lists out of a layout or an archive into the store, with everything in them
@@ -98,11 +98,10 @@ impl Import {
                 check_free(&store, name, one, self.if_taken()).await?;
             }
         }
-        let (intake, mut imported) = (store.blobs().intake().await?, Vec::new());
-        for one in &wanted {
-            imported.push(self.one(context, &store, &intake, &place, one).await?);
-        }
-        saved(context, Some(intake)).await;
+        let intake = store.blobs().intake().await?;
+        let imported = self.all(context, &store, &intake, &place, &wanted).await;
+        finish(context, Some(intake)).await;
+        let imported = imported?;
         let text = imported.iter().map(|one| format!("{}\n", one.list.id)).collect::<String>();
         context.ui.result(&text, &Report { schema: "import/1", imported })?;
         Ok(0)
@@ -186,6 +185,21 @@ impl Import {
             wanted.push(Wanted { image, names, from });
         }
         Ok(wanted)
+    }
+
+    async fn all(
+        &self,
+        context: &Context,
+        store: &Store,
+        intake: &Intake,
+        place: &Place,
+        wanted: &[Wanted],
+    ) -> Result<Vec<Imported>, CliError> {
+        let mut imported = Vec::new();
+        for one in wanted {
+            imported.push(self.one(context, store, intake, place, one).await?);
+        }
+        Ok(imported)
     }
 
     /// Copies an image and saves its record.

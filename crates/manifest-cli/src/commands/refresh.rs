@@ -50,6 +50,7 @@ struct Report {
 #[derive(Serialize)]
 struct EntryReport {
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
     before: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -133,9 +133,9 @@ impl Catalog<'_> {
     ) -> Result<Record, Stop> {
         let id = record.id();
         record.announce(from, to);
-        let mut steps = Steps::default();
-        steps.done(self.write(&record.file_head()?, &record, &version))?;
-        steps.done(self.give(to, id))?;
+        lasting(self.write(&record.file_head()?, &record, &version))?;
+        // As long as the new name may be lost, the old one stays.
+        self.give(to, id)?;
         // It has moved. What follows tidies up, and the next change of its names would do as well.
         for _ in 0..TIDYINGS {
             let Ok(Some(Found { record: now, version })) = self.read(id) else { break };
@@ -149,7 +149,7 @@ impl Catalog<'_> {
             }
             break;
         }
-        steps.finish(record)
+        Ok(record)
     }
 
     /// Frees a name that still leads to this record.

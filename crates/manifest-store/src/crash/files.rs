@@ -9,7 +9,7 @@ use super::disk::Node;
 use super::gate::{Call, Gate, Machine, hash};
 use crate::StoreError;
 use crate::files::{Files, Kind, ReadFailure, Staged};
-use crate::lock::{Attempt, Guard, Holder};
+use crate::lock::{Attempt, Guard, Holder, Sharing};
 
 /// The disk of a machine, as one writer uses it.
 #[derive(Clone, Debug)]
@@ -114,13 +114,27 @@ impl Files for Handle {
     }
 
     fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError> {
+        self.try_lock(path, note, Sharing::Alone)
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
+        self.try_lock(path, "", Sharing::Shared)
+    }
+
+    fn is_foreign_link(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+impl Handle {
+    fn try_lock(&self, path: &Path, note: &str, sharing: Sharing) -> Result<Attempt, StoreError> {
         let writer = self.writer;
         let locked = self.call("lock", path, |machine| {
             if machine.disk.node(path).is_none() {
                 let note = machine.content(note.as_bytes().to_vec());
                 machine.disk.create(path, note)?;
             }
-            let number = machine.lock(writer, path);
+            let number = machine.lock(writer, path, sharing);
             Ok((number, u64::from(number.is_some())))
         });
         match locked {
@@ -130,14 +144,6 @@ impl Files for Handle {
             Ok(None) => Ok(Attempt::Busy(Holder::default())),
             Err(error) => Err(StoreError::Io("lock", path.to_owned(), error)),
         }
-    }
-
-    fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
-        self.lock(path, "")
-    }
-
-    fn is_foreign_link(&self, _: &Path) -> io::Result<bool> {
-        Ok(false)
     }
 }
 
@@ -194,6 +200,6 @@ struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.gate.unlock(&self.path, self.number);
+        self.gate.machine().locks.unlock(&self.path, self.number);
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::disk::{Content, Dir, Disk, Entries, Node};
 use super::faults::Fault;
+use super::locks::{Held, Locks};
 use super::writer::Answer;
+use crate::lock::Sharing;
 
 /// A machine and the writers on it, of whom one runs at a time.
 #[derive(Debug)]
@@ -25,9 +27,7 @@ pub(super) struct Gate {
 pub(super) struct Machine {
     pub(super) disk: Disk,
     pub(super) labels: Labels,
-    /// The locks that are held, each with a number of its own.
-    locks: BTreeMap<PathBuf, u64>,
-    locked: u64,
+    pub(super) locks: Locks,
     seats: Vec<Seat>,
     /// What writers were told, in this order.
     pub(super) answers: Vec<(usize, Answer)>,
@@ -47,7 +47,7 @@ struct Seat {
     /// A hash of all that it was told, which decides all that it will do.
     history: u64,
     /// The lock that it found taken.
-    refused: Option<(PathBuf, u64)>,
+    refused: Option<(PathBuf, Vec<Held>)>,
 }
 
 #[derive(Debug, Default)]
@@ -75,8 +75,7 @@ impl Gate {
         let machine = Machine {
             disk,
             labels,
-            locks: BTreeMap::new(),
-            locked: 0,
+            locks: Locks::default(),
             seats,
             answers: Vec::new(),
             fault: None,
@@ -179,45 +178,29 @@ impl Gate {
     /// Ends a writer where it stands. The system takes back its locks; the rest stays as it is.
     pub(super) fn kill(&self, mut machine: MutexGuard<'_, Machine>, writer: usize) {
         machine.seats[writer].phase = Phase::Killed;
-        machine.locks.retain(|_, number| *number % SEATS != writer as u64);
+        machine.locks.abandon(writer);
         self.turns[writer].notify_one();
     }
-
-    /// Frees a lock, unless somebody else has it by now.
-    pub(super) fn unlock(&self, path: &Path, number: u64) {
-        let mut machine = self.machine();
-        if machine.locks.get(path) == Some(&number) {
-            machine.locks.remove(path);
-        }
-    }
 }
-
-/// More than there are writers; the number of a lock tells whose it is.
-const SEATS: u64 = 16;
 
 /// Who is none of the writers.
 pub(super) const OUTSIDER: usize = 15;
 
 impl Machine {
-    /// Tries to lock a file: the number of the lock, or none when somebody has it.
-    pub(super) fn lock(&mut self, writer: usize, path: &Path) -> Option<u64> {
-        if let Some(taken) = self.locks.get(path) {
-            if let Some(seat) = self.seats.get_mut(writer) {
-                seat.refused = Some((path.to_owned(), *taken));
-            }
-            return None;
+    /// Tries to lock a file: the number of the lock, or none when it is not to be had.
+    pub(super) fn lock(&mut self, writer: usize, path: &Path, sharing: Sharing) -> Option<u64> {
+        let locked = self.locks.lock(writer, path, sharing);
+        if let (Err(holders), Some(seat)) = (&locked, self.seats.get_mut(writer)) {
+            seat.refused = Some((path.to_owned(), holders.clone()));
         }
-        self.locked += 1;
-        let number = self.locked * SEATS + writer as u64;
-        self.locks.insert(path.to_owned(), number);
-        Some(number)
+        locked.ok()
     }
 
     /// The writers that can go on. Who found a lock taken waits until that changes.
     pub(super) fn ready(&self) -> Vec<usize> {
         let is_ready = |seat: &Seat| match (&seat.phase, &seat.refused) {
-            (Phase::Waiting(call), Some((path, number))) if call.what == "lock" && call.path == *path => {
-                self.locks.get(path) != Some(number)
+            (Phase::Waiting(call), Some((path, holders))) if call.what == "lock" && call.path == *path => {
+                self.locks.holders(path) != *holders
             }
             (Phase::Waiting(_), _) => true,
             (Phase::Running | Phase::Turn | Phase::Done | Phase::Killed, _) => false,
@@ -256,7 +239,7 @@ impl Machine {
     pub(super) fn mark(&self) -> u64 {
         let ready = self.ready();
         let seats: Vec<_> = self.seats.iter().map(|seat| (seat.history, seat.is_killed())).collect();
-        let locks: Vec<_> = self.locks.keys().map(|path| self.canonical(path)).collect();
+        let locks: Vec<_> = self.locks.all().map(|(path, who)| (self.canonical(path), who)).collect();
         hash(&(self.disk_mark(), seats, locks, ready))
     }
 

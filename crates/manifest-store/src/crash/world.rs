@@ -126,7 +126,9 @@ impl World {
         let mut all = vec![self.clone()];
         all.extend(self.after(op, Done::Made));
         match op {
-            Op::Remove(_) => all.extend(self.after(op, Done::Untagged)),
+            Op::Remove(name) if self.0.values().any(|record| record.has_besides(name)) => {
+                all.extend(self.after(op, Done::Untagged));
+            }
             // The new record is written before its name.
             Op::Create(_, born) | Op::Replace(_, born) if all.len() > 1 => {
                 let mut nameless = self.clone();
@@ -146,6 +148,11 @@ impl World {
 impl Listed {
     pub(super) fn new<const N: usize>(names: [&str; N]) -> Self {
         Self { names: names.map(str::to_owned).into(), ..Self::default() }
+    }
+
+    /// Whether this is one of several names.
+    fn has_besides(&self, name: &str) -> bool {
+        self.names.contains(name) && self.names.len() > 1
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is looked at, and in which order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use manifest_core::{Digest, ListName};
 
@@ -19,6 +19,8 @@ pub(super) struct Inspection<'a> {
     pub(super) report: CheckReport,
     /// The names that each readable record lists.
     pub(super) listed: BTreeMap<RecordId, Vec<ListName>>,
+    /// The names that really lead to a record.
+    pub(super) has: BTreeSet<ListName>,
     /// Records that cannot be read: they may have names, and need blobs.
     pub(super) unreadable: Vec<RecordId>,
     pub(super) needs: super::pool::Needs,
@@ -32,6 +34,7 @@ impl<'a> Inspection<'a> {
             note,
             report: CheckReport::default(),
             listed: BTreeMap::new(),
+            has: BTreeSet::new(),
             unreadable: Vec::new(),
             needs: super::pool::Needs::default(),
         }
@@ -67,7 +70,7 @@ impl<'a> Inspection<'a> {
 
     fn records(&mut self) -> Result<(), StoreError> {
         for id in self.backend().ids()? {
-            match self.catalog.read_raw(id) {
+            match self.catalog.read(id) {
                 Ok(Some(found)) => self.record(&found.record)?,
                 Ok(None) => {}
                 Err(StoreError::Damaged { what, .. }) => {
@@ -88,7 +91,8 @@ impl<'a> Inspection<'a> {
 
     fn record(&mut self, record: &Record) -> Result<(), StoreError> {
         self.report.records += 1;
-        self.listed.insert(record.id(), record.names().to_vec());
+        self.listed.insert(record.id(), record.listed().to_vec());
+        self.has.extend(record.names().iter().cloned());
         if let Err(number) = leads_back(record) {
             let path = self.backend().path(&Key::Record(record.id()));
             let lost = format!("what {} was before change {number}; what it is now is whole", record.title());

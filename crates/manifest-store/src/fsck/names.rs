@@ -71,14 +71,17 @@ impl Inspection<'_> {
 
     /// A name that leads to a record.
     fn binding(&mut self, name: &ListName, id: RecordId) -> Result<(), StoreError> {
-        if self.listed.get(&id).is_some_and(|names| names.contains(name)) {
-            self.report.names += 1;
-            return Ok(());
-        }
-        if self.unreadable.contains(&id) {
+        if self.has.contains(name) || self.unreadable.contains(&id) {
+            self.report.names += u64::from(self.has.contains(name));
             return Ok(());
         }
         let path = self.backend().path(&Key::Name(name.clone()));
+        if self.listed.get(&id).is_some_and(|names| names.contains(name)) {
+            // The next change of the record's names removes it.
+            let what = format!("another name of the record {} has taken the place of {name}", id.short());
+            self.report.add(Finding::leftover(path.display(), what));
+            return Ok(());
+        }
         let what = if self.listed.contains_key(&id) {
             format!("the record {} does not list the name {name}, which is free", id.short())
         } else {
@@ -155,7 +158,7 @@ impl Inspection<'_> {
         if name_lock.is_none() || record_lock.is_none() {
             return Ok(false);
         }
-        let lists = self.catalog.read_raw(id)?.is_some_and(|found| found.record.names().contains(name));
+        let lists = self.catalog.read_raw(id)?.is_some_and(|found| found.record.listed().contains(name));
         if !lists || self.catalog.binding(name)?.0.is_some() {
             return Ok(false);
         }

@@ -138,7 +138,7 @@ fn the_wait_for_a_lock_ends_and_names_the_holder() {
     while_held(&home, async |store, _let_go| {
         let failed = store.update(&which("app"), add(2)).await.unwrap_err();
         let UpdateError::Store(StoreError::Busy(what, holder, waited)) = failed else { panic!("{failed:?}") };
-        assert_eq!(what, "app");
+        assert_eq!(what, "the list app");
         assert_eq!(holder.command.as_deref(), Some("manifest add app first"));
         assert_eq!(holder.pid, Some(std::process::id()));
         assert!((30..31).contains(&waited.as_secs()), "{waited:?}");

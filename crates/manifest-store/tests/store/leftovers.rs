@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 
-use manifest_store::{Force, IfTaken, StoreError};
+use manifest_core::Digest;
+use manifest_store::{Force, IfTaken, Record, StoreError};
 
 use crate::fixture::{Home, add, draft, files, name, overwrite, which};
 
@@ -25,15 +26,22 @@ async fn a_name_that_its_record_does_not_list_is_free() {
     let one = store.create(&name("one"), draft([1]), IfTaken::Refuse).await.unwrap();
     let two = store.create(&name("two"), draft([2]), IfTaken::Refuse).await.unwrap();
     let leftover = home.name_file("localhost%2fapp%3alatest");
-    overwrite(&leftover, format!("{} localhost/app:latest\n", one.id()).as_bytes());
+    let line = name_line(&one, "localhost/app:latest");
+    overwrite(&leftover, &line);
     assert!(!store.exists(&which("app")).await.unwrap());
     store.tag(&which("two"), &name("app")).await.unwrap();
     assert_eq!(store.load(&which("app")).await.unwrap().id(), two.id());
     store.untag(&name("app")).await.unwrap();
 
-    overwrite(&leftover, format!("{} localhost/app:latest\n", one.id()).as_bytes());
+    overwrite(&leftover, &line);
     store.tag(&which("one"), &name("app")).await.unwrap();
     assert_eq!(store.load(&which("app")).await.unwrap().id(), one.id());
+}
+
+/// The file of a name that leads to a record.
+fn name_line(record: &Record, name: &str) -> Vec<u8> {
+    let pair = format!("{} {name}", record.id());
+    format!("{pair} {}\n", Digest::sha256(pair.as_bytes())).into_bytes()
 }
 
 #[tokio::test]

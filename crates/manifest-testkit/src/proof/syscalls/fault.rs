@@ -72,6 +72,12 @@ pub(super) const CALLS: &[(&str, &[&str])] = &[
 /// them: only slow devices interrupt it, and nothing is done yet.
 pub(super) const RESTARTED: [&str; 6] = ["read", "write", "fsync", "fdatasync", "ftruncate", "pread64"];
 
+/// The calls that change nothing, whatever they answer; chance may spare some of them.
+pub(super) const NO_MATTER: [&str; 3] = ["close", "fcntl", "lseek"];
+
+/// The calls that only look.
+pub(super) const LOOKS: [&str; 6] = ["read", "pread64", "statx", "newfstatat", "fstat", "getdents64"];
+
 /// The calls whose failure means that what was written may be lost.
 pub(super) const SYNCS: [&str; 2] = ["fsync", "fdatasync"];
 
