@@ -17,8 +17,8 @@ use crate::{RecordId, StoreError};
 pub(crate) use escape::{escape, name_file};
 pub(crate) use local::Local;
 pub(crate) use pool::{
-    A_DAY, Aside, Leftover, MarkBlobs, PIECE, Pins, Plan, Pool, SHORTEST_GRACE, Staging, Stray, Stream,
-    Swept, Touch,
+    A_DAY, Aside, Leftover, MarkBlobs, OpenBlob, PIECE, Pins, Plan, Pool, Staging, Stray, Stream, Swept,
+    Touch,
 };
 #[cfg(feature = "shared")]
 pub(crate) use shared::Shared;

@@ -74,17 +74,6 @@ impl CheckReport {
     pub fn is_damaged(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Damage && !finding.repaired)
     }
-
-    fn add(&mut self, finding: Finding) {
-        // What was found first is closest to the cause.
-        if !self.has(&finding.object) {
-            self.findings.push(finding);
-        }
-    }
-
-    fn has(&self, object: &str) -> bool {
-        self.findings.iter().any(|there| there.object == object)
-    }
 }
 
 impl Finding {
@@ -160,10 +149,10 @@ impl Store {
                 Ok(report) => Ok(report),
             };
         let mut report = inspected?;
-        let others = report.findings.drain(..).filter(|other| findings.iter().all(|there| there.object != other.object));
-        let others: Vec<Finding> = others.collect();
-        findings.extend(others);
+        findings.append(&mut report.findings);
         findings.sort_by(|a, b| a.object.cmp(&b.object));
+        // What was found first is closest to the cause.
+        findings.dedup_by(|later, first| later.object == first.object);
         Ok(CheckReport { findings, ..report })
     }
 

@@ -34,10 +34,11 @@ pub struct Record {
 struct Header {
     id: RecordId,
     /// All names that are listed; one that does not lead back here is not had, or not yet.
-    names: Vec<ListName>,
+    #[serde(rename = "names")]
+    listed: Vec<ListName>,
     /// Those that it really has.
     #[serde(skip)]
-    has: Vec<ListName>,
+    names: Vec<ListName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     moving: Option<Moving>,
     #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
@@ -92,12 +93,12 @@ impl Record {
 
     /// The names, in the order in which they were given.
     pub fn names(&self) -> &[ListName] {
-        &self.header.has
+        &self.header.names
     }
 
     /// All names that it lists, also those that do not lead here.
     pub(crate) fn listed(&self) -> &[ListName] {
-        &self.header.names
+        &self.header.listed
     }
 
     /// What it is: a list or an image.
@@ -128,7 +129,7 @@ impl Record {
 
     /// What messages call it: its first name, else its id.
     pub fn title(&self) -> String {
-        self.header.has.first().map_or_else(|| self.header.id.short(), ToString::to_string)
+        self.header.names.first().map_or_else(|| self.header.id.short(), ToString::to_string)
     }
 
     fn not_a_list(&self) -> StoreError {
@@ -245,8 +246,8 @@ impl Record {
         history.push(change);
         let header = Header {
             id,
-            names: vec![name.clone()],
-            has: vec![name],
+            listed: vec![name.clone()],
+            names: vec![name],
             moving: None,
             format,
             sources,
@@ -265,9 +266,9 @@ impl Record {
 
     /// Adds and removes names.
     pub(crate) fn rename(&mut self, tagged: Vec<ListName>, untagged: Vec<ListName>, stamp: &Stamp) {
-        let Header { names, has, moving, .. } = &mut self.header;
+        let Header { listed, names, moving, .. } = &mut self.header;
         *moving = None;
-        for names in [names, has] {
+        for names in [listed, names] {
             names.retain(|name| !untagged.contains(name) && !tagged.contains(name));
             names.extend(tagged.iter().cloned());
         }
@@ -300,22 +301,22 @@ impl Record {
 
     /// Lists a name that is about to take the place of another.
     pub(crate) fn announce(&mut self, from: &ListName, to: &ListName) {
-        if !self.header.names.contains(to) {
-            self.header.names.push(to.clone());
+        if !self.header.listed.contains(to) {
+            self.header.listed.push(to.clone());
         }
         self.header.moving = Some(Moving { from: from.clone(), to: to.clone() });
     }
 
     /// Finds out which of the names that are listed it has: those that lead here.
     pub(crate) fn see_names(&mut self, mut leads_here: impl FnMut(&ListName) -> bool) {
-        let mut has: Vec<ListName> = self.header.names.clone();
-        has.retain(&mut leads_here);
+        let mut names: Vec<ListName> = self.header.listed.clone();
+        names.retain(&mut leads_here);
         if let Some(Moving { from, to }) = &self.header.moving
-            && has.contains(to)
+            && names.contains(to)
         {
-            has.retain(|name| name != from);
+            names.retain(|name| name != from);
         }
-        self.header.has = has;
+        self.header.names = names;
     }
 }
 

@@ -1,7 +1,5 @@
 //! `manifest fsck`
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use manifest_store::{CheckReport, Finding, Repair, Severity};
 use serde::Serialize;
@@ -96,12 +94,11 @@ fn text(checked: &CheckReport) -> String {
     let mut text = String::new();
     for finding in &checked.findings {
         let (object, what) = (clean(&finding.object), clean(&finding.what));
-        // What is written to a text is written.
-        drop(writeln!(text, "{}: {object}: {what}", severity(finding)));
-        drop(writeln!(text, "  lost: {}", clean(&finding.lost)));
+        text.push_str(&format!("{}: {object}: {what}\n", severity(finding)));
+        text.push_str(&format!("  lost: {}\n", clean(&finding.lost)));
         if let Some(repair) = &finding.repair {
             let done = if finding.repaired { "done" } else { "possible" };
-            drop(writeln!(text, "  repair ({done}): {repair}"));
+            text.push_str(&format!("  repair ({done}): {repair}\n"));
         }
     }
     if text.is_empty() { "clean\n".to_owned() } else { text }

@@ -25,7 +25,7 @@ pub(crate) trait Pool {
     fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, StoreError>;
 
     /// The bytes of a blob as they are, and how many there are.
-    fn open_blob(&self, digest: &Digest) -> Result<Option<(u64, Box<dyn Stream>)>, StoreError>;
+    fn open_blob(&self, digest: &Digest) -> Result<Option<OpenBlob>, StoreError>;
 
     /// Begins to note what a change relies on. Needs the lock of the pool, shared.
     fn intake(&self) -> Result<Arc<dyn Pins>, StoreError>;
@@ -132,6 +132,9 @@ pub(crate) enum Aside {
     Blob(Digest),
 }
 
+/// How many bytes a blob has, and where they come from.
+pub(crate) type OpenBlob = (u64, Box<dyn Stream>);
+
 /// Bytes that come piece by piece.
 pub(crate) trait Stream: Send {
     /// The next bytes; none at the end.
@@ -164,6 +167,3 @@ pub(crate) const PIECE: usize = 256 << 10;
 
 /// How long a temporary file stays.
 pub(crate) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The grace without which a shared store is collected only while nobody uses it: relying on a blob rests on its age there.
-pub(crate) const SHORTEST_GRACE: Duration = A_DAY;

@@ -28,8 +28,11 @@ struct Broken {
     inner: Handle,
     mistake: Mistake,
     /// A record that waits for its name to be written.
-    late: Arc<Mutex<Option<(Box<dyn Staged>, PathBuf)>>>,
+    late: Arc<Mutex<Option<Late>>>,
 }
+
+/// A file and the name that it will get.
+type Late = (Box<dyn Staged>, PathBuf);
 
 impl Broken {
     fn over(inner: Handle, mistake: Mistake) -> Box<dyn Files> {

@@ -17,6 +17,17 @@ pub(super) struct Disk {
     pub(super) dirs: BTreeMap<PathBuf, Dir>,
     /// How often somebody synced a file again after that had failed.
     pub(super) retried: usize,
+    pub(super) order: Order,
+}
+
+/// Which changes of one directory may be lost while later ones of it are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Those of other names: all that POSIX promises.
+    #[default]
+    Free,
+    /// None: what journals keep.
+    Kept,
 }
 
 /// The content of a file, which is written once.
@@ -80,6 +91,11 @@ impl Change {
         self.names().iter().any(|name| other.names().contains(name))
     }
 
+    /// Whether it is not on the medium without a change before it.
+    pub(super) fn needs(&self, earlier: &Self, order: Order) -> bool {
+        order == Order::Kept || self.touches(earlier)
+    }
+
     pub(super) fn names(&self) -> Vec<&str> {
         match self {
             Self::Put(name, _) | Self::Drop(name) => vec![name],
@@ -126,7 +142,12 @@ impl Dir {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { inodes: Vec::new(), dirs: BTreeMap::from([(PathBuf::from("/"), Dir::default())]), retried: 0 }
+        Self {
+            inodes: Vec::new(),
+            dirs: BTreeMap::from([(PathBuf::from("/"), Dir::default())]),
+            retried: 0,
+            order: Order::Free,
+        }
     }
 }
 

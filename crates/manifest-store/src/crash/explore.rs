@@ -122,9 +122,10 @@ impl<'a> Explorer<'a> {
         Ok(Tally { states, moments, images, checks, is_complete, ..self.tally })
     }
 
-    /// Any of those that are open.
+    /// Any of those that are open, but rather a short one: more that is new lies behind it.
     fn pick(&mut self) -> Option<Vec<Choice>> {
-        let at = self.any(self.open.len())?;
+        let some: Vec<usize> = (0..8).filter_map(|_| self.any(self.open.len())).collect();
+        let at = some.into_iter().min_by_key(|at| self.open[*at].len())?;
         Some(self.open.swap_remove(at))
     }
 

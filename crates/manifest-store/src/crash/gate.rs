@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use super::disk::{Content, Dir, Disk, Entries, Node};
+use super::disk::{Content, Dir, Disk, Entries, Node, Order};
 use super::faults::Fault;
 use super::locks::{Held, Locks};
 use super::writer::Answer;
@@ -255,7 +255,10 @@ impl Machine {
         for step in &dir.pending {
             let names: Vec<_> =
                 step.change.names().into_iter().map(|name| self.labels.canonical(name)).collect();
-            let before: Vec<_> = names.iter().map(|name| last.get(name).copied()).collect();
+            let before: Vec<_> = match self.disk.order {
+                Order::Free => names.iter().map(|name| last.get(name).copied()).collect(),
+                Order::Kept => vec![Some(sum)],
+            };
             let kind = std::mem::discriminant(&step.change);
             let mark = hash(&(kind, &names, before));
             last.extend(names.into_iter().map(|name| (name, mark)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use super::disk::{Content, Dir, Disk, Entries, Node, Safety};
+use super::disk::{Content, Dir, Disk, Entries, Node, Order, Safety};
 use super::gate::Labels;
 
 /// One state in which a disk may be found.
@@ -13,7 +13,7 @@ use super::gate::Labels;
 ///
 /// - a file that was not synced is whole, empty, cut short, full of zeros, or has zeros at its end;
 /// - of the changes of a directory that was not synced any may be lost, in any combination, but a change is not there
-///   without the ones before it of the same name; each is there whole or not at all;
+///   without the ones before it of the same name ([`Order::Kept`]: of any name); each is there whole or not at all;
 /// - directories are independent of each other, and syncing a file does not keep its name, nor syncing a directory the
 ///   directory's own name.
 ///
@@ -62,7 +62,7 @@ impl Image {
     /// Everything that may be found on a disk when the power fails now; none twice.
     pub(super) fn after_crash(disk: &Disk, labels: &Labels) -> Vec<(u64, Self)> {
         let ways: Vec<(&PathBuf, Vec<Entries>)> =
-            disk.dirs.iter().map(|(path, dir)| (path, dir.ways(path))).collect();
+            disk.dirs.iter().map(|(path, dir)| (path, dir.ways(path, disk.order))).collect();
         let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         each_combination(&ways.iter().map(|(_, ways)| ways.len()).collect::<Vec<_>>(), &mut |chosen| {
             let dirs: Vec<_> = ways
@@ -107,15 +107,15 @@ impl Image {
 
 impl Dir {
     /// The entries that a directory may be found with.
-    fn ways(&self, path: &Path) -> Vec<Entries> {
+    fn ways(&self, path: &Path, order: Order) -> Vec<Entries> {
         if path.ends_with("locks") {
             return vec![self.seen.clone()];
         }
-        // Whether each change is there; a later one of the same name needs the earlier one.
+        // Whether each change is there; a later one may need an earlier one.
         let mut ways: Vec<Vec<bool>> = vec![Vec::new()];
         for (at, step) in self.pending.iter().enumerate() {
             let needs: Vec<usize> =
-                (0..at).filter(|earlier| self.pending[*earlier].change.touches(&step.change)).collect();
+                (0..at).filter(|earlier| step.change.needs(&self.pending[*earlier].change, order)).collect();
             let with = |way: &Vec<bool>| {
                 needs.iter().all(|needed| way[*needed]).then(|| [&way[..], &[true]].concat())
             };

@@ -1,8 +1,10 @@
 //! Who does what to which lists.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::disk::Disk;
+use super::disk::{Disk, Order};
 use super::files::Handle;
 use super::gate::{Gate, Labels};
 use super::image::Image;
@@ -12,7 +14,6 @@ use crate::RecordId;
 use crate::backend::Backend as _;
 use crate::catalog::{Catalog, Creation, Renaming};
 use crate::record::{Record, Stamp};
-use std::sync::Arc;
 
 /// Writers and the lists that are there when they begin.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Scenario {
     pub(super) writers: &'static [&'static [Op]],
     /// Whether one writer may be killed while the others go on.
     pub(super) kills: usize,
+    /// How much the disk mixes up.
+    order: Order,
 }
 
 /// The list that most are about.
@@ -38,36 +41,42 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         lists: &[APP],
         writers: &[&[Op::Add("app", 11)], &[Op::Take("app", 1)], &[Op::Annotate("app", "note")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "edits of three lists",
         lists: &[APP, OTHER, ("third", &["more"], &[])],
         writers: &[&[Op::Add("app", 11)], &[Op::Hold("other", "ci")], &[Op::Annotate("more", "note")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "the names of one list",
         lists: &[("first", &["app", "also"], &[])],
         writers: &[&[Op::Tag("app", "new")], &[Op::Rename("also", "moved")], &[Op::Untag("app")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "one name for two lists",
         lists: &[APP, OTHER],
         writers: &[&[Op::Rename("app", "new")], &[Op::Rename("other", "new")], &[Op::Rename("new", "app")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "a store that is not there",
         lists: &[],
         writers: &[&[Op::Create("app", "a")], &[Op::Create("app", "b")], &[Op::Create("other", "c")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "a name that new lists take over",
         lists: &[APP],
         writers: &[&[Op::Replace("app", "a")], &[Op::Replace("app", "b")], &[Op::Add("app", 11)]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "a list that is held and removed",
@@ -78,18 +87,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             &[Op::Add("app", 11)],
         ],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "a list that another one uses",
         lists: &[APP, OTHER],
         writers: &[&[Op::Use("app", "other", 2)], &[Op::Remove("other")], &[Op::Remove("app")]],
         kills: 0,
+        // What is removed because its user was removed must not be gone before it; nothing but the journal sees to
+        // that as long as neither removal was synced.
+        order: Order::Kept,
     },
     Scenario {
         about: "a name that is given up and taken",
         lists: &[APP, OTHER],
         writers: &[&[Op::Untag("app")], &[Op::Create("app", "a")], &[Op::Tag("other", "app")]],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "everything",
@@ -100,12 +114,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             &[Op::Hold("other", "ci"), Op::Release("other", "ci"), Op::Remove("other")],
         ],
         kills: 0,
+        order: Order::Free,
     },
     Scenario {
         about: "a writer that is killed",
         lists: &[APP],
         writers: &[&[Op::Add("app", 11)], &[Op::Annotate("app", "note")], &[Op::Tag("app", "new")]],
         kills: 1,
+        order: Order::Free,
     },
 ];
 
@@ -126,7 +142,7 @@ pub(super) const ALONE: &[(Scenario, Op)] = &[
 ];
 
 const fn alone(lists: &'static [(Name, &'static [Name], &'static [u64])]) -> Scenario {
-    Scenario { about: "", lists, writers: &[], kills: 0 }
+    Scenario { about: "", lists, writers: &[], kills: 0, order: Order::Free }
 }
 
 impl Scenario {
@@ -166,7 +182,8 @@ impl Scenario {
             }
             ids.push(id.to_string());
         }
-        let disk = Disk::holding(&Image::seen(&gate.machine().disk));
+        let mut disk = Disk::holding(&Image::seen(&gate.machine().disk));
+        disk.order = self.order;
         (disk, Labels::of(ids.into_iter()))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::explore::{Explorer, Tally};
 use super::promise::NAMES;
-use super::scenario::SCENARIOS;
+use super::scenario::{SCENARIOS, Scenario};
 
 /// How many crashes are looked at in the tests of every change, in each scenario.
 const SHORT: usize = 460;
@@ -11,18 +11,23 @@ const SHORT: usize = 460;
 const LONG: usize = 30_000;
 
 fn explore_all(crashes: usize, changes: usize) -> Vec<Tally> {
-    let explore = |scenario| match Explorer::new(scenario, |files| Box::new(files), changes).explore(crashes)
+    let explore = |scenario: &Scenario| match Explorer::new(scenario, |files| Box::new(files), changes)
+        .explore(crashes)
     {
         Ok(tally) => tally,
         Err(violation) => panic!("{}: {violation}", scenario.about),
     };
-    SCENARIOS.iter().map(explore).collect()
+    std::thread::scope(|threads| {
+        let started: Vec<_> =
+            SCENARIOS.iter().map(|scenario| threads.spawn(move || explore(scenario))).collect();
+        started.into_iter().map(|started| started.join().unwrap()).collect()
+    })
 }
 
 /// DUR-4, DUR-9, DUR-20.
 #[test]
 fn no_crash_loses_what_was_acknowledged() {
-    let tallies = explore_all(SHORT, 2);
+    let tallies = explore_all(SHORT, 1);
     let crashes: usize = tallies.iter().map(|tally| tally.crashes).sum();
     assert!(crashes >= 5000, "{crashes}");
 }

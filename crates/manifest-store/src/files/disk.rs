@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tempfile::{NamedTempFile, PersistError};
 
+use super::dir::Dir;
 use super::{Files, Kind, ReadFailure, Staged};
 use crate::StoreError;
 use crate::lock::{Attempt, Sharing, try_lock};
@@ -59,9 +60,14 @@ impl Files for Disk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let dir = Dir::open(dir).map_err(|failure| match failure {
+            ReadFailure::Missing => io::ErrorKind::NotFound.into(),
+            ReadFailure::Io(error) => error,
+            ReadFailure::NotAFile | ReadFailure::TooLarge(_) => io::ErrorKind::NotADirectory.into(),
+        })?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            names.extend(entry?.file_name().into_string());
+        for name in dir.names()? {
+            names.extend(name?.into_string());
         }
         names.sort_unstable();
         Ok(names)

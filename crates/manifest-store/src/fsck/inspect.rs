@@ -1,6 +1,7 @@
 //! What is looked at, and in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use manifest_core::{Digest, ListName};
 
@@ -17,6 +18,8 @@ pub(super) struct Inspection<'a> {
     pub(super) repair: Repair,
     note: String,
     pub(super) report: CheckReport,
+    /// What something was found of.
+    objects: BTreeSet<String>,
     /// The names that each readable record lists.
     pub(super) listed: BTreeMap<RecordId, Vec<ListName>>,
     /// The names that really lead to a record.
@@ -33,6 +36,7 @@ impl<'a> Inspection<'a> {
             repair,
             note,
             report: CheckReport::default(),
+            objects: BTreeSet::new(),
             listed: BTreeMap::new(),
             has: BTreeSet::new(),
             unreadable: Vec::new(),
@@ -44,16 +48,27 @@ impl<'a> Inspection<'a> {
         let (damage, others): (Vec<Stray>, Vec<Stray>) =
             self.backend().strays()?.into_iter().partition(|stray| stray.is_damage);
         for stray in damage {
-            self.report.add(Finding::damage(&stray.path, stray.what, "what should be there, if it ever was"));
+            self.add(Finding::damage(&stray.path, stray.what, "what should be there, if it ever was"));
         }
         self.records()?;
         self.names()?;
         self.blobs()?;
         self.cache()?;
         for stray in others {
-            self.report.add(Finding::leftover(stray.path.display(), stray.what));
+            self.add(Finding::leftover(stray.path.display(), stray.what));
         }
         Ok(())
+    }
+
+    /// Adds what was found, unless something was found of this object before: that is closest to the cause.
+    pub(super) fn add(&mut self, finding: Finding) {
+        if self.objects.insert(finding.object.clone()) {
+            self.report.findings.push(finding);
+        }
+    }
+
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        self.objects.contains(&path.display().to_string())
     }
 
     pub(super) fn backend(&self) -> &'a dyn Backend {
@@ -81,7 +96,7 @@ impl<'a> Inspection<'a> {
                     self.unreadable.push(id);
                     let path = self.backend().path(&Key::Record(id));
                     let lost = "nothing; a newer release reads it";
-                    self.report.add(Finding::damage(&path, error.to_string(), lost));
+                    self.add(Finding::damage(&path, error.to_string(), lost));
                 }
                 Err(error) => return Err(error),
             }
@@ -96,7 +111,7 @@ impl<'a> Inspection<'a> {
         if let Err(number) = leads_back(record) {
             let path = self.backend().path(&Key::Record(record.id()));
             let lost = format!("what {} was before change {number}; what it is now is whole", record.title());
-            self.report.add(Finding::damage(&path, "its history does not lead back", lost));
+            self.add(Finding::damage(&path, "its history does not lead back", lost));
         }
         self.needs_of(record)
     }
@@ -104,7 +119,7 @@ impl<'a> Inspection<'a> {
     fn damaged_record(&mut self, id: RecordId, what: String) -> Result<(), StoreError> {
         let key = Key::Record(id);
         let path = self.backend().path(&key);
-        if self.report.has(&path.display().to_string()) {
+        if self.knows(&path) {
             return Ok(());
         }
         let document = match self.backend().read(&key) {
@@ -120,7 +135,7 @@ impl<'a> Inspection<'a> {
             }
             _ => false,
         };
-        self.report.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
         Ok(())
     }
 
@@ -129,14 +144,13 @@ impl<'a> Inspection<'a> {
             match cache::read(self.backend(), file.clone()) {
                 Ok(_) => {}
                 Err(StoreError::Damaged { path, what }) => {
-                    if self.report.has(&path.display().to_string()) {
+                    if self.knows(&path) {
                         continue;
                     }
                     let moved = self.repair == Repair::Yes
                         && self.backend().set_aside(&Aside::Cache(file))?.is_some();
                     let lost = "what was remembered of a reference; it can be read again where it came from";
-                    self.report
-                        .add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+                    self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
                 }
                 Err(error) => return Err(error),
             }

@@ -79,7 +79,7 @@ impl Inspection<'_> {
         if self.listed.get(&id).is_some_and(|names| names.contains(name)) {
             // The next change of the record's names removes it.
             let what = format!("another name of the record {} has taken the place of {name}", id.short());
-            self.report.add(Finding::leftover(path.display(), what));
+            self.add(Finding::leftover(path.display(), what));
             return Ok(());
         }
         let what = if self.listed.contains_key(&id) {
@@ -88,7 +88,7 @@ impl Inspection<'_> {
             format!("there is no record {}; the name {name} is free", id.short())
         };
         let removed = self.repair == Repair::Yes && remove_leftover(self.catalog, name, Touch::Remove, "")?;
-        self.report.add(Finding::leftover(path.display(), what).repair("remove it", removed));
+        self.add(Finding::leftover(path.display(), what).repair("remove it", removed));
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Inspection<'_> {
         name: Option<(&ListName, Option<&BTreeSet<RecordId>>)>,
     ) -> Result<(), Stop> {
         let path = self.backend().path(&Key::NameFile(file.to_owned()));
-        if self.report.has(&path.display().to_string()) {
+        if self.knows(&path) {
             return Ok(());
         }
         let lister = name.and_then(|(name, records)| Some((name, only(records?)?)));
@@ -123,7 +123,7 @@ impl Inspection<'_> {
                 repaired = self.bind(name, id)?;
             }
         }
-        self.report.add(Finding::damage(&path, what, lost).repair(how, repaired));
+        self.add(Finding::damage(&path, what, lost).repair(how, repaired));
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Inspection<'_> {
                 }
                 None => Finding::leftover(object, "several records list the name, which leads nowhere"),
             };
-            self.report.add(finding);
+            self.add(finding);
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Inspection<'_> {
             }
             let path = self.backend().blob_path(&digest);
             let lost = format!("content of {}; the list itself is whole", need.by);
-            self.report.add(Finding::damage(&path, format!("{digest} is missing"), lost));
+            self.add(Finding::damage(&path, format!("{digest} is missing"), lost));
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Inspection<'_> {
         };
         let moved = self.repair == Repair::Yes && self.backend().set_aside(&Aside::Blob(digest))?.is_some();
         let path = self.backend().blob_path(&digest);
-        self.report.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
         Ok(())
     }
 }

@@ -51,8 +51,9 @@ impl Record {
         if !checksum.verifies(line) {
             return Err(damaged("its checksum does not fit its header".to_owned()));
         }
-        let header: Header = serde_json::from_slice(header)
+        let mut header: Header = serde_json::from_slice(header)
             .map_err(|error| damaged(format!("its header is not what it should be: {error}")))?;
+        header.names.clone_from(&header.listed);
         if header.id != id {
             return Err(damaged(format!("it holds the record {}", header.id.short())));
         }

@@ -12,7 +12,7 @@ use super::intake::OpenIntake;
 use super::{Local, unreadable};
 use crate::StoreError;
 use crate::backend::{
-    Aside, Backend as _, Leftover, MarkBlobs, PIECE, Pins, Plan, Pool, Stray, Stream, Swept,
+    Aside, Backend as _, Leftover, MarkBlobs, OpenBlob, PIECE, Pins, Plan, Pool, Stray, Stream, Swept,
 };
 use crate::files::ReadFailure;
 use crate::files::dir::{Dir, FileKind};
@@ -41,7 +41,7 @@ impl Pool for Local {
         }
     }
 
-    fn open_blob(&self, digest: &Digest) -> Result<Option<(u64, Box<dyn Stream>)>, StoreError> {
+    fn open_blob(&self, digest: &Digest) -> Result<Option<OpenBlob>, StoreError> {
         let path = self.blob_path(digest);
         let Some(dir) = self.open_blobs(digest.algorithm())? else { return Ok(None) };
         let file = match dir.read(&digest.hex()) {

@@ -19,10 +19,11 @@ use super::Shared;
 use super::failure::{Verdict, failed};
 use super::objects::{Objects, pause, random};
 use crate::StoreError;
-use crate::backend::pool::age;
-use crate::backend::{
-    Aside, Leftover, MarkBlobs, Pins, Plan, Pool, SHORTEST_GRACE, Staging, Stray, Stream, Swept,
-};
+use crate::backend::pool::{A_DAY, age};
+use crate::backend::{Aside, Leftover, MarkBlobs, OpenBlob, Pins, Plan, Pool, Staging, Stray, Stream, Swept};
+
+/// The grace without which a shared store is collected only while nobody uses it: relying on a blob rests on its age.
+const SHORTEST_GRACE: Duration = A_DAY;
 
 /// How much is sent at once; less would be refused by some services.
 const PART: usize = 8 << 20;
@@ -46,7 +47,7 @@ impl Pool for Shared {
         Ok(self.block_on(self.objects.head(&spot(digest)))?.map(|found| found.size))
     }
 
-    fn open_blob(&self, digest: &Digest) -> Result<Option<(u64, Box<dyn Stream>)>, StoreError> {
+    fn open_blob(&self, digest: &Digest) -> Result<Option<OpenBlob>, StoreError> {
         let (key, handle) = (spot(digest), self.handle()?);
         let path = self.objects.path(&key);
         let found = self.block_on(async {

@@ -10,6 +10,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::io::retry_on_intr;
 
 use super::{FileKind, ReadFailure, Stat};
 
@@ -19,12 +20,12 @@ pub(super) struct Handle(OwnedFd);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 pub(super) fn open(path: &Path) -> Result<Handle, ReadFailure> {
-    rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).map(Handle).map_err(failure)
+    retry_on_intr(|| rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())).map(Handle).map_err(failure)
 }
 
 impl Handle {
     pub(super) fn dir(&self, name: &str) -> Result<Self, ReadFailure> {
-        rustix::fs::openat(&self.0, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+        retry_on_intr(|| rustix::fs::openat(&self.0, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()))
             .map(Self)
             .map_err(failure)
     }
@@ -56,7 +57,8 @@ impl Handle {
 
     pub(super) fn read(&self, name: &str) -> Result<File, ReadFailure> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failure)?;
+        let file =
+            retry_on_intr(|| rustix::fs::openat(&self.0, name, flags, Mode::empty())).map_err(failure)?;
         let found = rustix::fs::fstat(&file).map_err(failure)?;
         match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => Ok(file.into()),
@@ -71,7 +73,7 @@ impl Handle {
             | OFlags::APPEND
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+        Ok(retry_on_intr(|| rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR))?.into())
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -90,11 +92,11 @@ impl Handle {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(&self.0)?)
+        Ok(retry_on_intr(|| rustix::fs::fsync(&self.0))?)
     }
 
     pub(super) fn names(&self) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
-        let entries = rustix::fs::Dir::read_from(&self.0)?;
+        let entries = retry_on_intr(|| rustix::fs::Dir::read_from(&self.0))?;
         let name = |entry: Result<rustix::fs::DirEntry, Errno>| match entry {
             Ok(entry) => match entry.file_name().to_bytes() {
                 b"." | b".." => None,
