@@ -3,7 +3,7 @@
 #![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
 
 use manifest_testkit::proof::{
-    Bits, FileSystem, Planted, Power, Proved, Scale, Subject, bits, planted, power, scale,
+    Bits, Collect, FileSystem, Planted, Power, Proved, Scale, Subject, bits, collect, planted, power, scale,
 };
 
 fn subject() -> Subject {
@@ -37,4 +37,10 @@ fn nothing_outside_a_store_is_written_and_names_and_clocks_may_be_odd() {
 #[test]
 fn many_lists_and_long_lists_lose_nothing() {
     holds(scale(&subject(), &Scale { lists: 60, entries: 60, runs: 3 }));
+}
+
+/// A4-8, A4-10.
+#[test]
+fn a_collection_takes_what_nobody_needs_and_nothing_of_those_who_write() {
+    holds(collect(&subject(), &Collect { blobs: 5000, writers: 4 }));
 }

@@ -86,6 +86,8 @@ struct Ledger {
     /// How many changes of each writer were answered; none when it was killed.
     answered: Vec<Option<usize>>,
     read: usize,
+    /// Whether somebody else was acknowledged what rests on the change that each writer is making: it is made, then.
+    made: Vec<bool>,
     /// Whether the change that each writer is making could have been refused at some moment since it began.
     refusable: Vec<bool>,
 }
@@ -248,6 +250,7 @@ impl Ledger {
             worlds: Rc::new(BTreeSet::from([scenario.world()])),
             answered: vec![Some(0); writers],
             read: 0,
+            made: vec![false; writers],
             refusable: vec![false; writers],
         }
     }
@@ -263,7 +266,8 @@ impl Ledger {
     }
 
     fn in_flight(&self, scenario: &Scenario) -> Vec<Op> {
-        (0..self.answered.len()).filter_map(|writer| self.op(scenario, writer)).collect()
+        let open = (0..self.answered.len()).filter(|writer| !self.made[*writer]);
+        open.filter_map(|writer| self.op(scenario, writer)).collect()
     }
 
     /// Takes note of what writers were told. Locks are free before that, and nobody else went on since, so that the
@@ -273,25 +277,42 @@ impl Ledger {
             self.read += 1;
             let op = self.op(scenario, *writer).unwrap();
             match answer {
+                Answer::Done(_) if self.made[*writer] => {}
                 Answer::Done(done) => {
-                    let worlds: BTreeSet<_> =
-                        self.worlds.iter().filter_map(|world| world.after(op, *done)).collect();
-                    if worlds.is_empty() {
-                        return Err(format!(
-                            "{op:?} was acknowledged, but cannot be made in {:?}",
-                            self.worlds
-                        ));
-                    }
-                    self.worlds = Rc::new(worlds);
+                    let worlds = self.after(scenario, *writer, op, *done);
+                    self.worlds = Rc::new(worlds.ok_or_else(|| {
+                        format!("{op:?} was acknowledged, but cannot be made in {:?}", self.worlds)
+                    })?);
                 }
                 Answer::Refused(_) if self.refusable[*writer] => {}
                 Answer::Refused(why) => return Err(format!("{op:?} was refused without a reason: {why}")),
                 Answer::Failed(why) => return Err(format!("{op:?} failed: {why}")),
             }
             self.answered[*writer] = self.answered[*writer].map(|count| count + 1);
-            self.refusable[*writer] = false;
+            (self.refusable[*writer], self.made[*writer]) = (false, false);
         }
         Ok(())
+    }
+
+    /// What there is after a change that was acknowledged, which may rest on one that was not yet.
+    fn after(&mut self, scenario: &Scenario, writer: usize, op: Op, done: Done) -> Option<BTreeSet<World>> {
+        let all = |worlds: &BTreeSet<World>, op, done| -> BTreeSet<World> {
+            worlds.iter().filter_map(|world| world.after(op, done)).collect()
+        };
+        let after = all(&self.worlds, op, done);
+        if !after.is_empty() {
+            return Some(after);
+        }
+        (0..self.answered.len())
+            .filter(|other| *other != writer && !self.made[*other])
+            .find_map(|other| {
+                let first = all(&self.worlds, self.op(scenario, other)?, Done::Made);
+                Some((other, all(&first, op, done))).filter(|(_, after)| !after.is_empty())
+            })
+            .map(|(other, after)| {
+                self.made[other] = true;
+                after
+            })
     }
 
     /// The change of this writer is made, or not, or half, for as long as nobody goes on with it.

@@ -1,7 +1,7 @@
 //! Collecting garbage in a store of many blobs, while others write.
 //!
-//! Half of the blobs belong to an imported list, the other half to nobody. They are put into the store as files, older than any
-//! grace, since a store does not ask who wrote them; the list is then imported over its half. While `gc` runs, writers import
+//! Half of the blobs belong to imported lists, the other half to nobody. They are put into the store as files, older than any
+//! grace, since a store does not ask who wrote them; the lists are then imported over their half. While `gc` runs, writers import
 //! images of their own, edit and remove them. Afterwards the half of nobody is gone, and of what writers were told
 //! to be saved nothing is missing, down to the bytes of each blob. `gc` without any grace runs on, again and again, until the
 //! writers are done.

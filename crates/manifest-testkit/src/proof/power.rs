@@ -230,6 +230,9 @@ fn look(subject: &Subject, cut: &Cut, plans: &[Plan]) -> Result<(), Violation> {
     let mounted = cut.image.mount();
     let subject = subject.clone().at(mounted.at.join("store").as_os_str());
     let lists = observed(&subject)?;
+    ensure(lists.contains_key(SHARED), || {
+        format!("the list {SHARED}, acknowledged before any of this, is gone; there are {:?}", lists.keys())
+    })?;
     for (plan, span) in plans.iter().zip(&cut.spans) {
         let found = plan.part(&lists);
         let possible: Vec<State> = (span.acknowledged..=span.begun).map(|count| plan.state(count)).collect();
