@@ -69,7 +69,11 @@ impl Cache {
     /// [`StoreError::Damaged`] when what is remembered is not what was written; it is not taken for absence.
     pub async fn find(&self, reference: &str) -> Result<Option<Cached>, StoreError> {
         let (backend, file) = (self.0.clone(), escape(reference));
-        let found = blocking(move || read(&*backend, file)).await?;
+        let found = blocking(move || {
+            backend.check()?;
+            read(&*backend, file)
+        })
+        .await?;
         // A long reference is kept under a hash of it.
         Ok(found.filter(|cached| cached.reference == reference))
     }
@@ -132,6 +136,7 @@ impl Cache {
     pub async fn forget(&self, reference: &str) -> Result<bool, StoreError> {
         let (backend, key) = (self.0.clone(), Key::Cache(escape(reference)));
         blocking(move || {
+            backend.check()?;
             let over = match backend.read(&key) {
                 Ok(slot) if slot.bytes.is_none() => return Ok(false),
                 Ok(slot) => slot.version,

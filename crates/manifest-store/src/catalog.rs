@@ -11,7 +11,7 @@ use crate::backend::{Backend, Key, Stop, Version};
 use crate::record::Record;
 use crate::{RecordId, Selector, StoreError};
 
-pub(crate) use change::{Creation, Removal, Renaming, Staleness};
+pub(crate) use change::{Creation, Last, Removal, Renaming, Staleness};
 
 /// How often a name is followed again when its record went away meanwhile.
 const FOLLOWS: usize = 16;

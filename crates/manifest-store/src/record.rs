@@ -267,7 +267,12 @@ impl Record {
     /// Adds and removes names.
     pub(crate) fn rename(&mut self, tagged: Vec<ListName>, untagged: Vec<ListName>, stamp: &Stamp) {
         let Header { listed, names, moving, .. } = &mut self.header;
-        *moving = None;
+        // A name that has moved away does not come back with the next change.
+        if let Some(Moving { from, to }) = moving.take()
+            && names.contains(&to)
+        {
+            listed.retain(|name| *name != from);
+        }
         for names in [listed, names] {
             names.retain(|name| !untagged.contains(name) && !tagged.contains(name));
             names.extend(tagged.iter().cloned());

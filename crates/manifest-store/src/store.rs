@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use manifest_core::{Digest, ListName};
 
 use crate::backend::{Backend, Local, LockKey, Stop};
-use crate::catalog::{Catalog, Creation, Found, Removal, Renaming};
+use crate::catalog::{Catalog, Creation, Found, Last, Removal, Renaming};
 use crate::files::Disk;
 use crate::record::{Opened, Settled, Stamp};
 use crate::{Blobs, Cache, Draft, HeldBy, NewRecord, Record, RecordId, Selector, StoreError, UpdateError};
@@ -308,7 +308,7 @@ impl Store {
             let id = if turn.is_first() { self.find(which).await? } else { self.load(which).await?.id() };
             let names = gets.into_iter().chain(loses).cloned().map(LockKey::Name);
             let locks = self.lock(names.chain([LockKey::Record(id)]), &turn);
-            let renaming = Renaming { id, gets: gets.cloned(), loses: loses.cloned() };
+            let renaming = Renaming { id, gets: gets.cloned(), loses: loses.cloned(), last: Last::Goes };
             let (which, stamp) = (which.clone(), stamp.clone());
             let renamed = locks.run(move |catalog| catalog.rename(&renaming, &which, &stamp)).await;
             if let Some((_, record)) = turn.settle(renamed).await? {
@@ -393,12 +393,15 @@ impl Store {
             let (id, names) = (record.id(), record.names().to_vec());
             match which.name().filter(|name| names.contains(name)) {
                 Some(name) if names.len() > 1 => {
-                    self.untag(name).await?;
-                    return Ok(Removed {
-                        untagged: vec![name.clone()],
-                        deleted: None,
-                        overridden: Vec::new(),
-                    });
+                    let untagging = Renaming { id, gets: None, loses: Some(name.clone()), last: Last::Stays };
+                    let locks = self.lock([LockKey::Name(name.clone()), LockKey::Record(id)], &turn);
+                    let (stamp, named) = (self.stamp(), Selector::from(name));
+                    let untagged = locks.run(move |catalog| catalog.rename(&untagging, &named, &stamp)).await;
+                    if turn.settle(untagged).await?.is_some() {
+                        let untagged = vec![name.clone()];
+                        return Ok(Removed { untagged, deleted: None, overridden: Vec::new() });
+                    }
+                    continue;
                 }
                 None if names.len() > 1 && force == Force::No => {
                     return Err(StoreError::SeveralNames { id, names });

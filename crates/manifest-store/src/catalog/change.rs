@@ -26,6 +26,15 @@ pub(crate) struct Renaming {
     pub(crate) id: RecordId,
     pub(crate) gets: Option<ListName>,
     pub(crate) loses: Option<ListName>,
+    /// Whether the name that it loses may be its last one.
+    pub(crate) last: Last,
+}
+
+/// Whether a record may lose its last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    Goes,
+    Stays,
 }
 
 /// The end of a record. Needs the locks of the record and of all its names.
@@ -63,8 +72,11 @@ impl Catalog<'_> {
         }
         // A name does not move to a record that may not last.
         if let Err(stop) = lasting(written).and_then(|()| steps.done(self.give(&name, record.id()))) {
-            // Without its name nobody would find the record; one that stays all the same does no harm.
-            drop(self.0.remove(&Key::Record(record.id()), &Version::Locked));
+            // Without its name nobody would find the record; one that stays all the same does no harm. Where nobody
+            // knows whether the name leads to it by now, it stays.
+            if !matches!(stop, Stop::Failed(StoreError::Uncertain(..))) {
+                drop(self.0.remove(&Key::Record(record.id()), &Version::Locked));
+            }
             return Err(stop);
         }
         if let (Some(Found { record: mut bound, version }), Steps(None)) = (bound, &steps) {
@@ -87,7 +99,7 @@ impl Catalog<'_> {
     /// any more.
     pub(crate) fn rename(
         &self,
-        Renaming { id, gets, loses }: &Renaming,
+        Renaming { id, gets, loses, last }: &Renaming,
         which: &Selector,
         stamp: &Stamp,
     ) -> Result<Record, Stop> {
@@ -103,6 +115,9 @@ impl Catalog<'_> {
             }
         }
         let loses = loses.clone().filter(|name| record.names().contains(name));
+        if loses.is_some() && *last == Last::Stays && record.names().len() < 2 {
+            return Err(Stop::Again);
+        }
         match (gets, loses) {
             (None, None) => Ok(record),
             (Some(to), Some(from)) => self.move_name(Found { record, version }, &from, &to, stamp),

@@ -12,7 +12,7 @@ use super::world::{Listed, Name, Op, World};
 use super::writer::{backend, draft, name};
 use crate::RecordId;
 use crate::backend::Backend as _;
-use crate::catalog::{Catalog, Creation, Renaming};
+use crate::catalog::{Catalog, Creation, Last, Renaming};
 use crate::record::{Record, Stamp};
 
 /// Writers and the lists that are there when they begin.
@@ -177,7 +177,7 @@ impl Scenario {
             local.prepare().unwrap();
             catalog.create(Creation { record, name: first.clone(), old: None }, &stamp).unwrap();
             for more in names {
-                let renaming = Renaming { id, gets: Some(more), loses: None };
+                let renaming = Renaming { id, gets: Some(more), loses: None, last: Last::Goes };
                 catalog.rename(&renaming, &first.clone().into(), &stamp).unwrap();
             }
             ids.push(id.to_string());

@@ -30,16 +30,21 @@ impl Store {
         name: &ListName,
         if_taken: IfTaken,
     ) -> Result<Record, StoreError> {
-        let record = self.load(which).await?;
+        let mut record = self.load(which).await?;
         if record.held().is_empty() {
             return self.create(name, Copied(record), if_taken).await;
         }
         // Should the record go before its copy is there, nobody else holds its blobs.
         let intake = self.blobs().intake().await?;
         intake.rely_on(&record).await?;
-        let still = self.load(&record.id().into()).await?;
-        if still.encoded().digest != record.encoded().digest {
+        // What is copied is what was still there when its blobs were relied on.
+        loop {
+            let still = self.load(&record.id().into()).await?;
+            if still == record {
+                break;
+            }
             intake.rely_on(&still).await?;
+            record = still;
         }
         let copied = self.create(name, Copied(record), if_taken).await?;
         intake.finish().await?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use manifest_store::{IfTaken, Store, StoreError, UpdateError};
+use manifest_store::{Force, IfTaken, Store, StoreError, UpdateError};
 
 use crate::fixture::{Home, add, digests, draft, entry, name, which};
 
@@ -167,4 +167,21 @@ fn who_waits_gets_the_lock_when_it_is_free() {
         assert_eq!(updated.unwrap().record.entries(), [entry(1), entry(2)]);
         assert!(start.elapsed() >= Duration::from_secs(10));
     });
+}
+
+#[test]
+fn two_removals_of_the_two_names_of_a_list_remove_it() {
+    for _ in 0..10 {
+        let home = Home::new();
+        let store = home.store();
+        block_on(store.create(&name("app"), draft([1]), IfTaken::Refuse)).unwrap();
+        block_on(store.tag(&which("app"), &name("other"))).unwrap();
+        std::thread::scope(|threads| {
+            for named in ["app", "other"] {
+                let store = home.store();
+                threads.spawn(move || block_on(store.remove(&which(named), Force::No)).unwrap());
+            }
+        });
+        assert!(block_on(store.records()).unwrap().is_empty(), "a list without a name is left");
+    }
 }

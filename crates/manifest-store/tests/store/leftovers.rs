@@ -153,3 +153,24 @@ async fn a_store_that_cannot_be_made_is_an_error_that_names_the_path() {
     assert!(matches!(&error, StoreError::Io(..)), "{error:?}");
     assert!(error.to_string().contains("some/where/store"), "{error}");
 }
+
+/// A rename that was cut off after its name had moved.
+#[tokio::test]
+async fn a_name_that_has_moved_away_does_not_come_back() {
+    let home = Home::new();
+    let store = home.store();
+    let app = store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    crate::fixture::reseal(&home.record_file(&app), |body| {
+        let moving = r#""names":["localhost/app:latest","localhost/new:latest"],"moving":{"from":"localhost/app:latest","to":"localhost/new:latest"}"#;
+        body.replacen(r#""names":["localhost/app:latest"]"#, moving, 1)
+    });
+    assert_eq!(store.load(&which("app")).await.unwrap().names(), [name("app")], "it has not moved yet");
+    let pair = format!("{} localhost/new:latest", app.id());
+    let line = format!("{pair} {}\n", manifest_core::Digest::sha256(pair.as_bytes()));
+    crate::fixture::overwrite(&home.name_file("localhost%2fnew%3alatest"), line.as_bytes());
+    assert_eq!(store.load(&which("new")).await.unwrap().names(), [name("new")]);
+    assert!(!store.exists(&which("app")).await.unwrap());
+    store.tag(&which("new"), &name("extra")).await.unwrap();
+    assert!(!store.exists(&which("app")).await.unwrap(), "the old name is back");
+    assert_eq!(store.load(&which("new")).await.unwrap().names(), [name("new"), name("extra")]);
+}

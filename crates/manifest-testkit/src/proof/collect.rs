@@ -8,6 +8,7 @@
 
 mod stock;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,11 +17,15 @@ use std::time::{Duration, Instant};
 use wait4::Wait4 as _;
 
 use self::stock::Stock;
+use super::facts::listed;
 use super::{Proved, Subject, Violation, ensure};
 use crate::Image;
 
 /// The longest time that a collection should take.
 const GOAL: Duration = Duration::from_secs(5);
+
+/// How many images each writer saves at least.
+const IMAGES: usize = 10;
 
 /// How much more memory ten times as many blobs may take, in bytes.
 const GROWTH: u64 = 16 << 20;
@@ -64,7 +69,7 @@ pub fn collect(subject: &Subject, asked: &Collect) -> Proved {
     let verdict = if cost.time < GOAL { "kept" } else { "missed" };
     Ok(format!(
         "collect: {} blobs, half of them of nobody, and {} writers: {:.2} s (goal under {} s: {verdict}), {:.1} MB of memory \
-         ({:.1} MB for a tenth of the blobs); {written} images of the writers are whole",
+         ({:.1} MB for a tenth of the blobs); of {written} images that the writers saved none was harmed",
         asked.blobs,
         asked.writers,
         cost.time.as_secs_f64(),
@@ -82,54 +87,71 @@ fn filled(subject: &Subject, name: &str, blobs: usize) -> Result<(Subject, Stock
     Ok((subject, stock))
 }
 
-/// Collects while writers work, and looks at what is left.
-fn round(subject: &Subject, stock: &Stock, writers: usize) -> Result<(Cost, usize), Violation> {
-    let (stop, saved) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let cost = std::thread::scope(|threads| {
-        let work = |writer: usize| {
-            let (stop, saved) = (&stop, &saved);
-            move || write(subject, writer, stop, saved)
-        };
-        let started: Vec<_> = (0..writers).map(|writer| threads.spawn(work(writer))).collect();
-        // They are at work when each has saved something.
-        while saved.load(Ordering::SeqCst) < writers && !stop.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let cost = gc(subject, &["--grace", "1h"]);
-        let again = (0..5).try_for_each(|_| gc(subject, &["--grace", "0"]).map(drop));
-        stop.store(true, Ordering::SeqCst);
-        for writer in started {
-            writer.join().expect("a writer that panicked")?;
-        }
-        again.and(cost)
-    })?;
-    stock.look(subject)?;
-    let images = whole(subject, writers)?;
-    Ok((cost, images))
+/// What writers and the one who collects share.
+#[derive(Debug, Default)]
+struct Work {
+    stop: AtomicBool,
+    saved: AtomicUsize,
 }
 
-/// Imports images and removes every other one, until it is told to stop.
-fn write(subject: &Subject, writer: usize, stop: &AtomicBool, saved: &AtomicUsize) -> Result<(), Violation> {
-    let dir = subject.scratch().join(format!("writer{writer}"));
+/// Collects while writers work, and looks at what is left; the second number is that of the images they saved.
+fn round(subject: &Subject, stock: &Stock, writers: usize) -> Result<(Cost, usize), Violation> {
+    let work = Work::default();
+    let (cost, kept) = std::thread::scope(|threads| {
+        let write = |writer: usize| {
+            let work = &work;
+            move || write(subject, writer, work)
+        };
+        let started: Vec<_> = (0..writers).map(|writer| threads.spawn(write(writer))).collect();
+        let cost = collect_meanwhile(subject, &work, writers);
+        work.stop.store(true, Ordering::SeqCst);
+        let kept = started.into_iter().map(|writer| writer.join().expect("a writer that panicked"));
+        let kept = kept.collect::<Result<Vec<_>, _>>()?;
+        Ok((cost?, kept.concat()))
+    })?;
+    stock.look(subject)?;
+    whole(subject, &kept)?;
+    Ok((cost, work.saved.into_inner()))
+}
+
+/// Collects once with a grace, then again and again without one until the writers have saved enough.
+fn collect_meanwhile(subject: &Subject, work: &Work, writers: usize) -> Result<Cost, Violation> {
+    let until = |saved: usize| work.saved.load(Ordering::SeqCst) < saved && !work.stop.load(Ordering::SeqCst);
+    // They are at work when each may have saved something.
+    while until(writers) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let cost = gc(subject, &["--grace", "1h"])?;
+    while until(writers * IMAGES) {
+        gc(subject, &["--grace", "0"])?;
+    }
+    Ok(cost)
+}
+
+/// Imports images and removes every other one, until it is told to stop; the names of those that stay.
+fn write(subject: &Subject, writer: usize, work: &Work) -> Result<Vec<String>, Violation> {
+    let mut kept: Vec<String> = Vec::new();
     for count in 0.. {
-        if stop.load(Ordering::SeqCst) {
+        if work.stop.load(Ordering::SeqCst) {
             break;
         }
-        let layout = dir.join(format!("{count}"));
-        // Its layers are those of nobody else, but for one that all share.
-        let seed = (writer * 1_000_000 + count) as u64;
-        let image = Image::new("linux/amd64").layers(2, 300, seed).layer("shared by all");
-        image.write_layout(&layout, "v");
         let name = format!("writer{writer}:{count}");
-        let done = |words: &[&str]| subject.done(words).inspect_err(|_| stop.store(true, Ordering::SeqCst));
+        // One of its layers is that of all, the others are those of nobody else.
+        let image = Image::new("linux/amd64").layers(2, 300, (writer * 1_000_000 + count) as u64);
+        let layout = subject.scratch().join(format!("layout{writer}"));
+        image.layer("shared by all").write_layout(&layout, "v");
+        let done = |words: &[&str]| {
+            subject.done(words).inspect_err(|_| work.stop.store(true, Ordering::SeqCst)).map(drop)
+        };
         done(&["import", &name, "--oci-dir", layout.to_str().expect("a path that is text")])?;
-        saved.fetch_add(1, Ordering::SeqCst);
+        work.saved.fetch_add(1, Ordering::SeqCst);
         fs::remove_dir_all(layout).expect("a layout that may be removed");
-        if count % 2 == 1 {
-            done(&["rm", &format!("writer{writer}:{}", count - 1)])?;
+        if let Some(last) = kept.pop_if(|_| count % 2 == 1) {
+            done(&["rm", &last])?;
         }
+        kept.push(name);
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Collects, and measures it.
@@ -146,14 +168,10 @@ fn gc(subject: &Subject, options: &[&str]) -> Result<Cost, Violation> {
     Ok(Cost { time, memory })
 }
 
-/// Whether every record has all of its blobs; the number of the images of the writers.
-fn whole(subject: &Subject, writers: usize) -> Result<usize, Violation> {
+/// Whether all that was saved is there, with all of its blobs.
+fn whole(subject: &Subject, saved: &[String]) -> Result<(), Violation> {
     subject.done(["fsck"])?;
-    let lists = super::facts::listed(subject)?;
-    let of_writers = lists.iter().filter(|line| line.names.iter().any(|name| name.starts_with("writer")));
-    let images = of_writers.count();
-    ensure(images >= writers, || {
-        format!("{writers} writers saved more than the {images} images that are there")
-    })?;
-    Ok(images)
+    let there: BTreeSet<String> = listed(subject)?.into_iter().flat_map(|line| line.names).collect();
+    let lost: Vec<_> = saved.iter().filter(|name| !there.contains(*name)).collect();
+    ensure(lost.is_empty(), || format!("what was said to be saved is gone: {lost:?}"))
 }
