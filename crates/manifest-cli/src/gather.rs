@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{PathBuf, absolute};
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
 use manifest_publish::{Fresh, Known, PublishError, Selection, choose, pool, rely, resolve, resolve_known};
@@ -32,6 +32,12 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// All that a draft has, which is taken over whole.
+    pub(crate) fn whole(draft: &Draft, origin: &str) -> Self {
+        let (entries, sources) = (draft.list.entries().to_vec(), draft.sources.iter().cloned().collect());
+        Self { entries, sources, origin: origin.to_owned(), remembered: None }
+    }
+
     /// Puts the entries into a draft.
     pub(crate) fn add_to(
         &self,
@@ -137,11 +143,7 @@ impl Images {
         store: &Store,
     ) -> Result<Vec<Gathered>, CliError> {
         let transport = context.transport(registry, &self.locations())?;
-        let all: Vec<Gathered> = stream::iter(&self.locations)
-            .map(|(text, location)| self.one(text, location, &transport, store))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let all: Vec<Gathered> = self.read(&transport, store).try_collect().await?;
         for Gathered { origin, remembered, .. } in &all {
             if let Some(read) = remembered {
                 let read = ago(*read, Timestamp::now());
@@ -151,6 +153,26 @@ impl Images {
             }
         }
         Ok(all)
+    }
+
+    /// Reads all of them as [`Images::gather`] does; one that cannot be read does not keep the others from it.
+    pub(crate) async fn gather_each(
+        &self,
+        context: &Context,
+        registry: &RegistryArgs,
+        store: &Store,
+    ) -> Result<Vec<Result<Gathered, CliError>>, CliError> {
+        let transport = context.transport(registry, &self.locations())?;
+        Ok(self.read(&transport, store).collect().await)
+    }
+
+    fn read<'a>(
+        &'a self,
+        transport: &'a Transport,
+        store: &'a Store,
+    ) -> impl Stream<Item = Result<Gathered, CliError>> + 'a {
+        let one = move |(text, location): &'a (String, Location)| self.one(text, location, transport, store);
+        stream::iter(&self.locations).map(one).buffered(AT_ONCE)
     }
 
     async fn one(
@@ -193,7 +215,7 @@ impl Images {
         let record = store.load(&selector(name)?).await?;
         let what = location.to_string();
         if record.image().is_some() {
-            return self.image(&record, what, store).await;
+            return self.image(&record, text, what, store).await;
         }
         if self.selection.nest {
             let message = format!("{what} is a draft; only a list that was pushed can be nested");
@@ -211,14 +233,20 @@ impl Images {
     }
 
     /// Makes an entry of an image of the store, which tells itself what it is for.
-    async fn image(&self, record: &Record, what: String, store: &Store) -> Result<Gathered, CliError> {
+    async fn image(
+        &self,
+        record: &Record,
+        text: &str,
+        what: String,
+        store: &Store,
+    ) -> Result<Gathered, CliError> {
         let digest = record.encoded().digest;
         let source = record.sources().place_of(&digest).filter(|source| source.place == Source::HERE);
         let source = source.ok_or(PublishError::NoSource(digest))?;
         let resolved = resolve(&pool(store), &digest.into(), &self.selection, &what).await?;
         let entries = self.changed(resolved.entries, false)?;
-        let sources = vec![Source { record: Some(record.id()), ..source.clone() }];
-        Ok(Gathered { entries, sources, origin: what, remembered: None })
+        let source = Source { from: text.to_owned(), record: Some(record.id()), ..source.clone() };
+        Ok(Gathered { entries, sources: vec![source], origin: what, remembered: None })
     }
 
     /// Applies what the user says of the entries.

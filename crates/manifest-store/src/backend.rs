@@ -46,6 +46,10 @@ pub(crate) trait Backend: Pool + fmt::Debug + Send + Sync {
     /// Forgets what is kept under a key, unless that is something else than what was read.
     fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop>;
 
+    /// Makes sure that what was read under these keys outlives a power failure: whoever wrote it may have been killed
+    /// before that, and somebody is about to be told that it is there.
+    fn confirm(&self, keys: &[Key]) -> Result<(), StoreError>;
+
     /// The ids of all records, sorted; what has another name is none of ours.
     fn ids(&self) -> Result<Vec<RecordId>, StoreError>;
 

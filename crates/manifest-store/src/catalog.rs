@@ -157,6 +157,13 @@ impl Catalog<'_> {
         Ok(all)
     }
 
+    /// Makes sure that a record and its names, which are about to be reported as they are, last.
+    pub(crate) fn confirm(&self, record: &Record) -> Result<(), StoreError> {
+        let names = record.names().iter().cloned().map(Key::Name);
+        let keys: Vec<Key> = std::iter::once(Key::Record(record.id())).chain(names).collect();
+        self.0.confirm(&keys)
+    }
+
     /// Writes a record over the version of it that was read; what it is written as begins with `head`.
     pub(crate) fn write(&self, head: &[u8], record: &Record, over: &Version) -> Result<(), Stop> {
         self.0.write(&Key::Record(record.id()), &[head, &record.encoded().bytes], over)

@@ -5,7 +5,7 @@ mod names;
 mod pool;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::backend::{LockKey, Plan, Touch};
 use crate::gc::failed;
@@ -13,6 +13,7 @@ use crate::lock::Sharing;
 use crate::store::{Locks, Turn};
 use crate::{Holder, Store, StoreError, Tally};
 use inspect::Inspection;
+use pool::DamagedBlob;
 
 /// Whether to put right what can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +112,8 @@ impl Store {
     /// Looks at everything in the store: whether records can be read and their histories lead back, whether names and
     /// records agree, whether all blobs are what their digests say and those that records hold are there.
     ///
-    /// With [`Repair::Yes`] names that only one record lists lead to it again, what nobody owns is removed, and what is
-    /// damaged is moved to `lost+found` in the store, never deleted.
+    /// With [`Repair::Yes`] what nobody owns is removed, and what is damaged is moved to `lost+found` in the store, never
+    /// deleted; a name whose file is damaged leads again to the record that lists it, if there is just one.
     ///
     /// # Errors
     /// [`StoreError::Busy`]; [`StoreError::NewerVersion`]; what disks and services refuse. What is found is no error.
@@ -134,7 +135,7 @@ impl Store {
         let inspect = move |catalog: crate::catalog::Catalog<'_>| {
             let mut inspection = Inspection::new(catalog, repair, note);
             inspection.run()?;
-            Ok(inspection.report)
+            Ok((inspection.report, inspection.damaged))
         };
         // Nothing is collected that a record held when it was read.
         let inspected =
@@ -144,16 +145,40 @@ impl Store {
                         self.read(move |catalog| failed(inspect(catalog))).await
                     }
                     Err(error) => Err(error),
-                    Ok(()) => Ok(CheckReport::default()),
+                    Ok(()) => Ok((CheckReport::default(), Vec::new())),
                 },
                 Ok(report) => Ok(report),
             };
-        let mut report = inspected?;
+        let (mut report, damaged) = inspected?;
+        if repair == Repair::Yes && !damaged.is_empty() {
+            let free = self.set_aside(damaged).await?;
+            let is_free =
+                |finding: &Finding| free.iter().any(|path| finding.object == path.display().to_string());
+            report
+                .findings
+                .iter_mut()
+                .filter(|finding| is_free(finding))
+                .for_each(|finding| finding.repaired = true);
+        }
         findings.append(&mut report.findings);
         findings.sort_by(|a, b| a.object.cmp(&b.object));
         // What was found first is closest to the cause.
         findings.dedup_by(|later, first| later.object == first.object);
         Ok(CheckReport { findings, ..report })
+    }
+
+    /// Moves damaged blobs aside while nobody writes any; the paths that are whole or free by then.
+    async fn set_aside(&self, damaged: Vec<DamagedBlob>) -> Result<Vec<PathBuf>, StoreError> {
+        let moved = self.pool_lock(Sharing::Alone).run(move |catalog| {
+            let free: Result<Vec<_>, _> = damaged.into_iter().map(|blob| blob.set_aside(catalog)).collect();
+            Ok(free?.into_iter().flatten().collect())
+        });
+        match failed(moved.await) {
+            Ok((_, free)) => Ok(free),
+            // They stay as they were found.
+            Err(StoreError::Busy(..)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds what was left behind by those who are gone; whoever is there is asked.

@@ -1,5 +1,6 @@
 //! Removing what no record holds.
 
+mod lost;
 mod marks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +69,8 @@ pub struct Collected {
     pub temporary: Tally,
     /// The names that led nowhere.
     pub names: u64,
-    /// Why no blob was removed: records, or manifests that they hold, that cannot be read. Nobody knows what they need.
+    /// Why no blob was removed: records, or manifests that they hold, that cannot be read, and records in `lost+found`.
+    /// Nobody knows what they need.
     pub unreadable: Vec<StoreError>,
 }
 
@@ -90,7 +92,8 @@ pub struct Usage {
     pub temporary: Tally,
     /// The number of files and directories, where there are any.
     pub inodes: Option<u64>,
-    /// Records, and manifests that they hold, that cannot be read. What they hold counts as held by nobody else.
+    /// Records, and manifests that they hold, that cannot be read, and records in `lost+found`. What they hold counts as
+    /// held by nobody else.
     pub unreadable: Vec<StoreError>,
 }
 
@@ -222,8 +225,10 @@ fn sweep(catalog: Catalog<'_>, plan: &Plan) -> Result<(crate::backend::Swept, Ma
 impl Marked {
     /// Marks what is relied on, then what each record holds: whoever relied on something a moment ago has saved it by now.
     fn all(&mut self, catalog: Catalog<'_>, pins: Vec<Digest>) -> Result<(), StoreError> {
+        let pins = pins.into_iter().map(Held::unknown).collect();
+        self.walk(catalog, None, pins, &mut BTreeSet::new())?;
+        // What cannot be read is passed over above, but not where a record holds it: that is walked over once more.
         let mut seen = BTreeSet::new();
-        self.walk(catalog, None, pins.into_iter().map(Held::unknown).collect(), &mut seen)?;
         for id in catalog.0.all_ids()? {
             match catalog.read_raw(id) {
                 Ok(Some(Found { record, .. })) => {
@@ -238,6 +243,7 @@ impl Marked {
                 Err(error) => return Err(error),
             }
         }
+        self.unreadable.extend(lost::records(catalog)?);
         self.marks.settle();
         Ok(())
     }

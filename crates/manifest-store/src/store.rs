@@ -254,7 +254,10 @@ impl Store {
             let value = edit(&mut draft).map_err(UpdateError::Edit)?;
             let (stamp, version, used) = (self.stamp(), found.version, used.to_vec());
             let settle = move |catalog: Catalog<'_>| match Opened::settle(opened, draft, &stamp)? {
-                Settled::Same(record) => Ok((record, false)),
+                Settled::Same(record) => {
+                    catalog.confirm(&record)?;
+                    Ok((record, false))
+                }
                 Settled::Changed(record, head) => {
                     if let Some(gone) = catalog.mark_used(&used, record.id(), &stamp)?.first() {
                         return Err(StoreError::NotFound(gone.to_string()).into());
@@ -435,7 +438,10 @@ impl Store {
                 let back = record.look_back(to)?;
                 let to = back.to;
                 let record = match record.go_back(back, &stamp)? {
-                    Settled::Same(record) => record,
+                    Settled::Same(record) => {
+                        catalog.confirm(&record)?;
+                        record
+                    }
                     Settled::Changed(record, head) => {
                         catalog.write(&head, &record, &version)?;
                         record
@@ -473,6 +479,8 @@ impl Store {
                 .run(move |catalog| {
                     if change(&mut record, &stamp)? {
                         catalog.write(&record.file_head()?, &record, &version)?;
+                    } else {
+                        catalog.confirm(&record)?;
                     }
                     Ok(record)
                 })

@@ -94,21 +94,51 @@ impl Create {
             return Err(from_and_amend());
         }
         let images = Images::parse(&self.image, &self.select, None)?;
-        let start = self.start(context, &store).await?;
-        let gathered = images.gather(context, &self.registry, &store).await?;
-        let intake = rely_on(context, &store, &gathered).await?;
-        let record = match if_exists {
-            IfExists::Amend if exists => self.amend(&store, &name, &start, &gathered).await,
-            _ => self.make(&store, &name, &start, &gathered).await,
-        };
+        let base = self.base(context, &store).await?;
+        // What the base has here is relied on before anything else is read, which may take long.
+        let whole: Vec<Gathered> = base.iter().map(|(draft, origin)| Gathered::whole(draft, origin)).collect();
+        let intake = rely_on(context, &store, &whole).await?;
+        let made = self.gather_and_save(context, &store, &name, base, &images).await;
         finish(context, intake).await;
-        let record = record?;
-        for origin in start.base.iter().map(|(_, origin)| origin).chain(gathered.iter().map(|g| &g.origin)) {
+        let (record, origins) = made?;
+        for origin in origins {
             context.ui.note(format_args!("from {origin}"));
         }
         let report = Report { schema: "create/1", list: ListReport::from(&record) };
         context.ui.result(&format!("{}\n", record.id()), &report)?;
         Ok(0)
+    }
+
+    /// Reads the images, and saves the list. The record, and where its parts came from.
+    async fn gather_and_save(
+        &self,
+        context: &Context,
+        store: &Store,
+        name: &ListName,
+        base: Option<(Draft, String)>,
+        images: &Images,
+    ) -> Result<(Record, Vec<String>), CliError> {
+        let start = self.start(context, base).await?;
+        let gathered = images.gather(context, &self.registry, store).await?;
+        let intake = rely_on(context, store, &gathered).await?;
+        let saved = self.save(store, name, &start, &gathered).await;
+        finish(context, intake).await;
+        let bases = start.base.into_iter().map(|(_, origin)| origin);
+        Ok((saved?, bases.chain(gathered.into_iter().map(|images| images.origin)).collect()))
+    }
+
+    async fn save(
+        &self,
+        store: &Store,
+        name: &ListName,
+        start: &Start,
+        gathered: &[Gathered],
+    ) -> Result<Record, CliError> {
+        let which = selector(&name.to_string())?;
+        if self.if_exists() == IfExists::Amend && store.exists(&which).await? {
+            return self.amend(store, name, start, gathered).await;
+        }
+        self.make(store, name, start, gathered).await
     }
 
     async fn make(
@@ -140,11 +170,7 @@ impl Create {
         }
     }
 
-    async fn start(&self, context: &Context, store: &Store) -> Result<Start, CliError> {
-        let base = match &self.from {
-            Some(text) => Some(self.base(context, store, text).await?),
-            None => None,
-        };
+    async fn start(&self, context: &Context, base: Option<(Draft, String)>) -> Result<Start, CliError> {
         let subject = match &self.subject {
             Some(text) => Some(subject(context, &self.registry, text).await?),
             None => None,
@@ -158,8 +184,21 @@ impl Create {
         Ok(Start { base, change })
     }
 
+    /// The list that this one starts from, with where it was, if there is to be one.
+    async fn base(&self, context: &Context, store: &Store) -> Result<Option<(Draft, String)>, CliError> {
+        match &self.from {
+            Some(text) => self.taken_over(context, store, text).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Takes a published list over, whole.
-    async fn base(&self, context: &Context, store: &Store, text: &str) -> Result<(Draft, String), CliError> {
+    async fn taken_over(
+        &self,
+        context: &Context,
+        store: &Store,
+        text: &str,
+    ) -> Result<(Draft, String), CliError> {
         let location = location(text)?;
         let origin = location.to_string();
         if let Location::Store(name) = &location {

@@ -90,6 +90,13 @@ impl Backend for Local {
         Ok(self.remove_file(&dir, &file)?)
     }
 
+    fn confirm(&self, keys: &[Key]) -> Result<(), StoreError> {
+        // The content of a file was synced before it got its name.
+        let mut dirs: Vec<PathBuf> = keys.iter().map(|key| self.spot(key).0).collect();
+        dirs.dedup();
+        dirs.iter().try_for_each(|dir| self.sync_dir(dir))
+    }
+
     fn ids(&self) -> Result<Vec<RecordId>, StoreError> {
         let dir = self.records();
         match self.files.list(&dir) {

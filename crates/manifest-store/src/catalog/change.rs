@@ -119,7 +119,10 @@ impl Catalog<'_> {
             return Err(Stop::Again);
         }
         match (gets, loses) {
-            (None, None) => Ok(record),
+            (None, None) => {
+                self.confirm(&record)?;
+                Ok(record)
+            }
             (Some(to), Some(from)) => self.move_name(Found { record, version }, &from, &to, stamp),
             (gets, loses) => {
                 record.rename(gets.iter().cloned().collect(), loses.iter().cloned().collect(), stamp);

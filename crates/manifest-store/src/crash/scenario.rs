@@ -65,6 +65,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         order: Order::Free,
     },
     Scenario {
+        about: "an edit that finds itself done",
+        lists: &[APP],
+        writers: &[&[Op::Add("app", 11)], &[Op::Add("app", 11)]],
+        kills: 1,
+        order: Order::Free,
+    },
+    Scenario {
         about: "a store that is not there",
         lists: &[],
         writers: &[&[Op::Create("app", "a")], &[Op::Create("app", "b")], &[Op::Create("other", "c")]],

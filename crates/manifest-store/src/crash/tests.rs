@@ -40,9 +40,6 @@ fn crash_at_length() {
     let start = std::time::Instant::now();
     let tallies = explore_all(LONG, NAMES.len());
     let sum = |of: fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
-    for (scenario, tally) in SCENARIOS.iter().zip(&tallies) {
-        println!("{}: {tally:?}", scenario.about);
-    }
     let complete = tallies.iter().filter(|tally| tally.is_complete).count();
     println!(
         "{} crashes ({} that differ in more than the order of calls) of 3 writers in {} scenarios, {complete} of them complete",

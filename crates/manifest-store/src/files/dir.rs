@@ -79,17 +79,23 @@ impl Dir {
         self.0.dir(name).map(Self)
     }
 
-    /// Opens a directory in this one, and makes it if it is missing, for good.
+    /// Opens a directory in this one, and makes it if it is missing. Whoever made it, it is there for good then.
     pub(crate) fn make_dir(&self, name: &str) -> Result<Self, ReadFailure> {
-        match self.dir(name) {
-            Err(ReadFailure::Missing) => {}
-            other => return other,
-        }
-        match self.0.make_dir(name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(ReadFailure::Io(error)),
-            _ => self.sync().map_err(ReadFailure::Io)?,
-        }
-        self.dir(name)
+        let dir = match self.dir(name) {
+            Err(ReadFailure::Missing) => {
+                match self.0.make_dir(name) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(ReadFailure::Io(error));
+                    }
+                    _ => {}
+                }
+                self.dir(name)?
+            }
+            other => other?,
+        };
+        // Somebody else who made it may not have got to make it last.
+        self.sync().map_err(ReadFailure::Io)?;
+        Ok(dir)
     }
 
     /// What stands under a name; `None` when nothing does.

@@ -27,6 +27,8 @@ pub(super) struct Inspection<'a> {
     /// Records that cannot be read: they may have names, and need blobs.
     pub(super) unreadable: Vec<RecordId>,
     pub(super) needs: super::pool::Needs,
+    /// Blobs that are to be moved aside when nobody writes any.
+    pub(super) damaged: Vec<super::pool::DamagedBlob>,
 }
 
 impl<'a> Inspection<'a> {
@@ -41,6 +43,7 @@ impl<'a> Inspection<'a> {
             has: BTreeSet::new(),
             unreadable: Vec::new(),
             needs: super::pool::Needs::default(),
+            damaged: Vec::new(),
         }
     }
 

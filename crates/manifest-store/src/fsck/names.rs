@@ -35,7 +35,7 @@ impl Inspection<'_> {
         }
         for (name, records) in &by_name {
             if !damaged.contains_key(&name_file(name)) {
-                self.listed_name(name, records, bound.get(name).copied())?;
+                self.listed_name(name, records, bound.get(name).copied());
             }
         }
         Ok(())
@@ -111,53 +111,49 @@ impl Inspection<'_> {
             ),
             None => ("which record had the name".to_owned(), "move it to lost+found"),
         };
-        let mut repaired = false;
-        if self.repair == Repair::Yes {
-            let _guard = match lister {
-                Some((name, _)) => self.lock(&LockKey::Name(name.clone()))?,
-                None => None,
-            };
-            repaired = self.backend().set_aside(&Aside::NameFile(file.to_owned()))?.is_some();
-            drop(_guard);
-            if let Some((name, id)) = lister.filter(|_| repaired) {
-                repaired = self.bind(name, id)?;
-            }
-        }
+        let repaired =
+            self.repair == Repair::Yes && self.repair_name(file, name.map(|(name, _)| name), lister)?;
         self.add(Finding::damage(&path, what, lost).repair(how, repaired));
         Ok(())
     }
 
-    /// A name that records list, and the record that it leads to.
-    fn listed_name(
-        &mut self,
-        name: &ListName,
-        records: &BTreeSet<RecordId>,
-        bound: Option<RecordId>,
-    ) -> Result<(), Stop> {
-        for id in records.iter().filter(|id| Some(**id) != bound) {
-            let object = format!("{} of {}", name, id.short());
-            let finding = match bound {
-                // The next change of the record drops it.
-                Some(other) => Finding::leftover(object, format!("the name leads to {}", other.short())),
-                None if records.len() == 1 => {
-                    let bound = self.repair == Repair::Yes && self.bind(name, *id)?;
-                    Finding::leftover(object, "the record lists the name, which leads nowhere")
-                        .repair("let the name lead to the record", bound)
-                }
-                None => Finding::leftover(object, "several records list the name, which leads nowhere"),
-            };
-            self.add(finding);
-        }
-        Ok(())
-    }
-
-    /// Lets a name lead to the record that lists it. Whether it does now.
-    fn bind(&self, name: &ListName, id: RecordId) -> Result<bool, Stop> {
-        let name_lock = self.lock(&LockKey::Name(name.clone()))?;
-        let record_lock = self.lock(&LockKey::Record(id))?;
-        if name_lock.is_none() || record_lock.is_none() {
+    /// Moves the damaged file of a name aside, and lets the name lead to the only record that lists it. Whether that
+    /// was done.
+    fn repair_name(
+        &self,
+        file: &str,
+        name: Option<&ListName>,
+        lister: Option<(&ListName, RecordId)>,
+    ) -> Result<bool, Stop> {
+        // Where nobody lists a name, nobody knows its lock.
+        let guard = name.map(|name| self.lock(&LockKey::Name(name.clone()))).transpose()?;
+        // Whoever has the lock, or had it a moment ago, may be writing the file anew.
+        if guard.as_ref().is_some_and(Option::is_none) || self.name_file(file)?.is_ok() {
             return Ok(false);
         }
+        if self.backend().set_aside(&Aside::NameFile(file.to_owned()))?.is_none() {
+            return Ok(false);
+        }
+        lister.map_or(Ok(true), |(name, id)| self.bind(name, id))
+    }
+
+    /// A name that records list, and the record that it leads to.
+    fn listed_name(&mut self, name: &ListName, records: &BTreeSet<RecordId>, bound: Option<RecordId>) {
+        for id in records.iter().filter(|id| Some(**id) != bound) {
+            let object = format!("{} of {}", name, id.short());
+            // That a record lists a name is what it would have, or had. Where the file of the name is gone nobody knows
+            // which, and a name that was taken away must not come back.
+            let what = match bound {
+                Some(other) => format!("the record lists the name, which leads to {}", other.short()),
+                None => "the record lists the name, which leads nowhere".to_owned(),
+            };
+            self.add(Finding::leftover(object, what));
+        }
+    }
+
+    /// Lets a name lead to the record that lists it. Needs the lock of the name. Whether it does now.
+    fn bind(&self, name: &ListName, id: RecordId) -> Result<bool, Stop> {
+        let Some(_guard) = self.lock(&LockKey::Record(id))? else { return Ok(false) };
         let lists = self.catalog.read_raw(id)?.is_some_and(|found| found.record.listed().contains(name));
         if !lists || self.catalog.binding(name)?.0.is_some() {
             return Ok(false);

@@ -1,13 +1,15 @@
 //! Whether blobs are what their digests say, and those that records hold are there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use manifest_core::{Digest, MAX_MANIFEST_SIZE};
 
+use super::Finding;
 use super::inspect::Inspection;
-use super::{Finding, Repair};
-use crate::backend::Aside;
+use crate::backend::{Aside, Backend};
 use crate::blobs::Verified;
+use crate::catalog::Catalog;
 use crate::held::walk;
 use crate::{Record, Source, StoreError};
 
@@ -68,9 +70,9 @@ impl Inspection<'_> {
         self.backend().each_blob(&mut |digest, size| all.push((digest, size)))?;
         for (digest, size) in all {
             let need = self.needs.by_digest.remove(&digest);
-            match self.look(digest, size, need.as_ref())? {
+            match wrong(self.backend(), digest, size, need.as_ref().and_then(|need| need.size))? {
                 None => self.report.blobs.add(size),
-                Some(what) => self.damaged_blob(digest, what, need.as_ref())?,
+                Some(what) => self.damaged_blob(digest, what, need.as_ref()),
             }
         }
         for (digest, need) in std::mem::take(&mut self.needs.by_digest) {
@@ -85,31 +87,59 @@ impl Inspection<'_> {
         Ok(())
     }
 
-    /// What is wrong with a blob; nothing if it is whole, or gone by now.
-    fn look(&self, digest: Digest, size: u64, need: Option<&Need>) -> Result<Option<String>, StoreError> {
-        if let Some(wanted) = need.and_then(|need| need.size).filter(|wanted| *wanted != size) {
-            return Ok(Some(format!("it has {size} bytes instead of {wanted}")));
-        }
-        let read = || -> Result<(), StoreError> {
-            let Some(mut content) = Verified::open(self.backend(), digest)? else { return Ok(()) };
-            while content.next()?.is_some() {}
-            Ok(())
-        };
-        match read() {
-            Ok(()) => Ok(None),
-            Err(StoreError::Damaged { what, .. }) => Ok(Some(what)),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn damaged_blob(&mut self, digest: Digest, what: String, need: Option<&Need>) -> Result<(), StoreError> {
+    fn damaged_blob(&mut self, digest: Digest, what: String, need: Option<&Need>) {
         let lost = match need {
             Some(need) => format!("content of {}; the list itself is whole", need.by),
             None => "nothing that a record holds".to_owned(),
         };
-        let moved = self.repair == Repair::Yes && self.backend().set_aside(&Aside::Blob(digest))?.is_some();
         let path = self.backend().blob_path(&digest);
-        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+        self.damaged.push(DamagedBlob { digest, size: need.and_then(|need| need.size) });
+        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", false));
+    }
+}
+
+/// A blob that was found damaged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DamagedBlob {
+    digest: Digest,
+    /// How many bytes it should have, if that is known.
+    size: Option<u64>,
+}
+
+impl DamagedBlob {
+    /// Moves it to `lost+found`, unless somebody wrote it anew meanwhile; the path that is whole or free by then.
+    /// Needs the lock of the pool, alone.
+    pub(super) fn set_aside(self, catalog: Catalog<'_>) -> Result<Option<PathBuf>, StoreError> {
+        let Self { digest, size: wanted } = self;
+        let is_free = match catalog.0.blob_size(&digest)? {
+            None => true,
+            Some(size) => {
+                wrong(catalog.0, digest, size, wanted)?.is_none()
+                    || catalog.0.set_aside(&Aside::Blob(digest))?.is_some()
+            }
+        };
+        Ok(is_free.then(|| catalog.0.blob_path(&digest)))
+    }
+}
+
+/// What is wrong with a blob; nothing if it is whole, or gone by now.
+fn wrong(
+    backend: &dyn Backend,
+    digest: Digest,
+    size: u64,
+    wanted: Option<u64>,
+) -> Result<Option<String>, StoreError> {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != size) {
+        return Ok(Some(format!("it has {size} bytes instead of {wanted}")));
+    }
+    let read = || -> Result<(), StoreError> {
+        let Some(mut content) = Verified::open(backend, digest)? else { return Ok(()) };
+        while content.next()?.is_some() {}
         Ok(())
+    };
+    match read() {
+        Ok(()) => Ok(None),
+        Err(StoreError::Damaged { what, .. }) => Ok(Some(what)),
+        Err(error) => Err(error),
     }
 }

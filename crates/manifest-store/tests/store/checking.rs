@@ -123,12 +123,30 @@ async fn what_an_interrupted_change_leaves_is_put_right() {
     overwrite(&home.root().join(format!("records/.tmp-{}-abcdefghijkl", app.id())), b"half");
     let report = check(&store).await;
     assert_eq!((report.findings.len(), report.is_damaged()), (3, false), "{report:?}");
-    assert!(report.findings.iter().all(|finding| finding.repair.is_some() && !finding.repaired));
+    assert!(report.findings.iter().all(|finding| !finding.repaired));
     let repaired = store.check(Repair::Yes).await.unwrap();
-    assert!(repaired.findings.iter().all(|finding| finding.repaired), "{repaired:?}");
-    assert_eq!(check(&store).await.findings, []);
-    assert!(store.exists(&which("app:2")).await.unwrap());
+    assert_eq!(repaired.findings.iter().filter(|finding| finding.repaired).count(), 2, "{repaired:?}");
+    let listed = (Severity::Leftover, "the record lists the name, which leads nowhere");
+    assert_eq!(whats(&check(&store).await), [listed]);
     assert!(!store.exists(&which("other")).await.unwrap());
+    assert!(!store.exists(&which("app:2")).await.unwrap(), "it may have been taken away");
+    store.tag(&which("app"), &name("app:2")).await.unwrap();
+    assert_eq!(check(&store).await.findings, []);
+}
+
+#[tokio::test]
+async fn what_a_record_in_lost_and_found_held_stays() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let held = store.load(&which("held")).await.unwrap();
+    overwrite(&home.record_file(&held), b"manifest-record 1 x\nrest");
+    store.check(Repair::Yes).await.unwrap();
+    let collected = store.collect(crate::collecting::at_once()).await.unwrap();
+    assert_eq!((collected.blobs.count, collected.kept.count), (0, 3), "{collected:?}");
+    let [StoreError::Damaged { path, .. }] = &collected.unreadable[..] else { panic!("{collected:?}") };
+    assert!(path.starts_with(home.root().join("lost+found")), "{path:?}");
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(store.collect(crate::collecting::at_once()).await.unwrap().blobs.count, 3);
 }
 
 #[tokio::test]

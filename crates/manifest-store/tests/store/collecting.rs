@@ -301,6 +301,44 @@ async fn a_held_manifest_that_cannot_be_read_may_need_anything() {
 }
 
 #[tokio::test]
+async fn a_held_manifest_that_cannot_be_read_may_need_anything_whoever_else_relies_on_it() {
+    let home = Home::new();
+    let store = home.store();
+    let intake = store.blobs().intake().await.unwrap();
+    let held = image(&intake, "amd64", "layer").await;
+    store.create(&name("app"), Draft::default(), IfTaken::Refuse).await.unwrap();
+    store.update(&which("app"), hold(&held.entry)).await.unwrap();
+    intake.finish().await.unwrap();
+    let file = home.root().join("blobs/sha256").join(held.entry.digest.hex());
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[5] ^= 4;
+    overwrite(&file, &bytes);
+    let intake = store.blobs().intake().await.unwrap();
+    assert!(intake.has(&held.entry.digest, held.entry.size).await.unwrap());
+    let collected = store.collect(at_once()).await.unwrap();
+    assert_eq!((collected.blobs.count, collected.unreadable.len()), (0, 1), "{collected:?}");
+    intake.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_temporary_file_of_any_name_stops_nobody_and_gets_no_lock() {
+    let home = Home::new();
+    let store = home.store();
+    store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    let locks = files(&home.root().join("locks"));
+    for dir in ["records", "names"] {
+        for label in ["x".repeat(249), "A-b".to_owned(), "-".to_owned()] {
+            overwrite(&home.root().join(dir).join(format!(".tmp-{label}")), b"x");
+        }
+    }
+    store.collect(at_once()).await.unwrap();
+    store.check(Repair::Yes).await.unwrap();
+    let mut after = files(&home.root().join("locks"));
+    after.retain(|lock| lock != "pool");
+    assert_eq!(after, locks.into_iter().filter(|lock| lock != "pool").collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn edits_that_need_no_blobs_do_not_wait_for_a_collector() {
     let home = Home::new();
     let store = home.store_of("test", Duration::ZERO);

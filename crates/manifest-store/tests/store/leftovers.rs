@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use manifest_core::Digest;
 use manifest_store::{Force, IfTaken, Record, StoreError};
 
-use crate::fixture::{Home, add, draft, files, name, overwrite, which};
+use crate::fixture::{Home, add, draft, files, name, overwrite, reseal, which};
 
 #[tokio::test]
 async fn a_name_whose_record_is_gone_is_free() {
@@ -160,14 +160,14 @@ async fn a_name_that_has_moved_away_does_not_come_back() {
     let home = Home::new();
     let store = home.store();
     let app = store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
-    crate::fixture::reseal(&home.record_file(&app), |body| {
+    reseal(&home.record_file(&app), |body| {
         let moving = r#""names":["localhost/app:latest","localhost/new:latest"],"moving":{"from":"localhost/app:latest","to":"localhost/new:latest"}"#;
         body.replacen(r#""names":["localhost/app:latest"]"#, moving, 1)
     });
     assert_eq!(store.load(&which("app")).await.unwrap().names(), [name("app")], "it has not moved yet");
     let pair = format!("{} localhost/new:latest", app.id());
-    let line = format!("{pair} {}\n", manifest_core::Digest::sha256(pair.as_bytes()));
-    crate::fixture::overwrite(&home.name_file("localhost%2fnew%3alatest"), line.as_bytes());
+    let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
+    overwrite(&home.name_file("localhost%2fnew%3alatest"), line.as_bytes());
     assert_eq!(store.load(&which("new")).await.unwrap().names(), [name("new")]);
     assert!(!store.exists(&which("app")).await.unwrap());
     store.tag(&which("new"), &name("extra")).await.unwrap();

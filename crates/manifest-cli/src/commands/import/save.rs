@@ -1,7 +1,7 @@
 //! Records of what was imported, under their names.
 
 use manifest_core::ListName;
-use manifest_store::{Force, IfTaken, NewRecord, Origin as Came, Record, Store, StoreError};
+use manifest_store::{IfTaken, NewRecord, Origin as Came, Record, Store, StoreError};
 
 use super::{Wanted, nameless};
 use crate::context::Context;
@@ -82,8 +82,8 @@ async fn forget(context: &Context, store: &Store, before: &Record) {
     let (digest, history) = (record.encoded().digest, record.history());
     let was_edited = history.folded() > 0 || history.changes().iter().any(|change| change.after != digest);
     let came = record.origin() != Came::Created && !was_edited;
-    // One that is held stays, as does one that cannot be removed: it harms nobody.
-    if record.names().is_empty() && came && store.remove(&record.id().into(), Force::No).await.is_ok() {
+    // One that is held stays, as does one that was named or edited meanwhile or cannot be removed: it harms nobody.
+    if came && matches!(store.remove_stale(record.id(), record.updated()).await, Ok(true)) {
         context.ui.note(format_args!("removed what was {} before", shown(before)));
     }
 }

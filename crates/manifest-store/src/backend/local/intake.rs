@@ -4,9 +4,10 @@
 //! anybody looks whether its blob is there, both under the lock of the pool, so that whoever has that lock alone sees
 //! either the note or a change that has not looked yet.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use manifest_core::Digest;
 
@@ -26,6 +27,8 @@ pub(super) struct OpenIntake(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     blobs: Dir,
+    /// Those in it that were used: making sure that one is there for good is done once.
+    dirs: Mutex<BTreeMap<&'static str, Arc<Dir>>>,
     intakes: Dir,
     name: String,
     /// Locked until it is closed.
@@ -39,7 +42,8 @@ impl OpenIntake {
         let path = root.join(INTAKES).join(&name);
         let file = intakes.create(&name).map_err(|error| StoreError::Io("create", path.clone(), error))?;
         own(&file).map_err(|error| StoreError::Io("lock", path, error))?;
-        Ok(Self(Arc::new(Inner { blobs, intakes, name, file, root: root.to_owned() })))
+        let (dirs, root) = (Mutex::default(), root.to_owned());
+        Ok(Self(Arc::new(Inner { blobs, dirs, intakes, name, file, root })))
     }
 }
 
@@ -55,11 +59,17 @@ impl Inner {
         self.root.join(BLOBS).join(digest.algorithm().as_str()).join(digest.hex())
     }
 
-    fn dir(&self, digest: &Digest) -> Result<Dir, StoreError> {
+    fn dir(&self, digest: &Digest) -> Result<Arc<Dir>, StoreError> {
         let algorithm = digest.algorithm().as_str();
-        self.blobs
-            .make_dir(algorithm)
-            .map_err(|failure| unreadable(self.root.join(BLOBS).join(algorithm), failure))
+        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = dirs.get(algorithm) {
+            return Ok(dir.clone());
+        }
+        let made = self.blobs.make_dir(algorithm);
+        let failed = |failure| unreadable(self.root.join(BLOBS).join(algorithm), failure);
+        let dir = Arc::new(made.map_err(failed)?);
+        dirs.insert(algorithm, dir.clone());
+        Ok(dir)
     }
 }
 
@@ -110,7 +120,7 @@ impl Pins for OpenIntake {
 
 /// A blob under a temporary name, whose file is locked as long as somebody writes it.
 struct Staged {
-    dir: Dir,
+    dir: Arc<Dir>,
     file: File,
     name: Option<String>,
     hex: String,

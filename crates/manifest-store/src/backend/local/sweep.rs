@@ -11,15 +11,21 @@ use manifest_core::{Algorithm, Digest};
 use super::blob::INTAKES;
 use super::intake::TEMPORARY;
 use super::{Local, unreadable};
-use crate::StoreError;
 use crate::backend::{Leftover, MarkBlobs, Plan, Swept, Touch};
 use crate::files::ReadFailure;
 use crate::files::dir::{Dir, File, FileKind, Owner, Stat, owner};
 use crate::gc::Marks;
 use crate::lock::Attempt;
+use crate::{RecordId, StoreError};
 
 /// The algorithms whose blobs are kept.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+/// The lock under which the temporary file with a label is written, if there is one.
+type LockOf = fn(&str) -> Option<String>;
+
+/// The longest file name of a name.
+const LONGEST_NAME: usize = 200;
 
 impl Local {
     pub(super) fn sweep_files(&self, plan: &Plan, mark: MarkBlobs<'_>) -> Result<Swept, StoreError> {
@@ -57,14 +63,15 @@ impl Local {
     pub(super) fn tidy_files(&self, plan: &Plan) -> Result<Vec<Leftover>, StoreError> {
         let mut leftovers = Vec::new();
         // What is written beside records and names is written under their locks.
-        for (name, lock) in [("records", Some("record-")), ("names", Some("name-")), ("cache", None)] {
+        let locks: [(_, LockOf); 3] = [("records", record_lock), ("names", name_lock), ("cache", no_lock)];
+        for (name, lock) in locks {
             if let Some(dir) = self.open_dir(name)? {
                 let place = Place { dir, path: self.root.join(name) };
                 self.tidy_dir(&place, plan, lock, &mut leftovers)?;
             }
         }
         if let Some(dir) = self.open_root()? {
-            self.tidy_dir(&Place { dir, path: self.root.clone() }, plan, None, &mut leftovers)?;
+            self.tidy_dir(&Place { dir, path: self.root.clone() }, plan, no_lock, &mut leftovers)?;
         }
         Ok(leftovers)
     }
@@ -73,14 +80,9 @@ impl Local {
         &self,
         place: &Place,
         plan: &Plan,
-        lock: Option<&str>,
+        lock: LockOf,
         leftovers: &mut Vec<Leftover>,
     ) -> Result<(), StoreError> {
-        // Nothing but time tells of a file without a lock.
-        let plan = match lock {
-            Some(_) => plan.for_temporary(),
-            None => Plan { grace: crate::backend::A_DAY, ..*plan },
-        };
         for name in place.names()? {
             let name = name?;
             let Some(label) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY)) else { continue };
@@ -91,12 +93,17 @@ impl Local {
                 leftovers.push(Leftover { path: place.path.join(&name), size: stat.size });
                 continue;
             }
+            let lock = lock(label.rsplit_once('-').map_or(label, |(label, _)| label));
+            let plan = match lock {
+                Some(_) => plan.for_temporary(),
+                // Nothing but time tells of a file without a lock.
+                None => Plan { grace: crate::backend::A_DAY, ..*plan },
+            };
             if !plan.is_old(stat.modified) {
                 continue;
             }
-            let label = label.rsplit_once('-').map_or(label, |(label, _)| label);
-            let _guard = match lock.map(|prefix| self.locks().join(format!("{prefix}{label}"))) {
-                Some(path) => match self.files.lock(&path, "")? {
+            let _guard = match lock {
+                Some(lock) => match self.files.lock(&self.locks().join(lock), "")? {
                     Attempt::Held(guard) => Some(guard),
                     Attempt::Busy(_) => continue,
                 },
@@ -108,6 +115,44 @@ impl Local {
             }
         }
         Ok(())
+    }
+}
+
+/// The lock of what is written beside a record.
+fn record_lock(label: &str) -> Option<String> {
+    label.parse::<RecordId>().ok().map(|id| format!("record-{id}"))
+}
+
+/// The lock of what is written beside a name.
+fn name_lock(label: &str) -> Option<String> {
+    is_escaped(label).then(|| format!("name-{label}"))
+}
+
+fn no_lock(_: &str) -> Option<String> {
+    None
+}
+
+/// Whether this can be the file name of a name.
+fn is_escaped(file: &str) -> bool {
+    let is_kept = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let is_plain = |text: &str| {
+        let mut parts = text.split('%');
+        let first = parts.next().unwrap_or_default();
+        first.bytes().all(is_kept)
+            && parts.all(|part| {
+                part.split_at_checked(2)
+                    .is_some_and(|(digits, rest)| crate::id::is_hex(digits) && rest.bytes().all(is_kept))
+            })
+    };
+    if file.is_empty() || file.len() > LONGEST_NAME {
+        return false;
+    }
+    match file.split_once("%%") {
+        // The beginning of a long name may end within what stands for a byte.
+        Some((kept, hash)) => {
+            is_hash(Algorithm::Sha256, hash) && kept.bytes().all(|byte| is_kept(byte) || byte == b'%')
+        }
+        None => is_plain(file),
     }
 }
 
@@ -207,5 +252,24 @@ impl Place {
         }
         leftovers.push(Leftover { path: self.path.join(name), size });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::name_file;
+
+    #[test]
+    fn only_what_can_be_the_file_of_a_name_has_its_lock() {
+        let long = |fill: &str| format!("{}/{}:{}", "h".repeat(60), "p".repeat(190), fill.repeat(100));
+        for name in ["app", "app:v1_A-b", "[::1]:5000/a/b:1", &long("a"), &long("A")] {
+            assert!(is_escaped(&name_file(&name.parse().unwrap())), "{name}");
+        }
+        let cut = format!("{}%4%%{}", "h".repeat(98), "0".repeat(64));
+        assert!(is_escaped(&cut));
+        for bad in ["", "App", "a/b", "a%", "a%4", "a%4G", "a%4é", "a b", "a%%00", &"a".repeat(201)] {
+            assert!(!is_escaped(bad), "{bad}");
+        }
     }
 }

@@ -223,8 +223,12 @@ impl Pins for Intake {
             let found = self.objects.head(&key).await?.filter(|found| found.size == size);
             let Some(Head { modified, .. }) = found else { return Ok(false) };
             let now = self.began.checked_add(self.since.elapsed()).unwrap_or(self.began);
-            Ok(age(modified, now) < SHORTEST_GRACE / 2
-                || (size <= COPIED && self.objects.renew(&key, &format!("{}-copy", self.key)).await?))
+            if age(modified, now) < SHORTEST_GRACE / 2 {
+                return Ok(true);
+            }
+            // Several may be renewed at once, and the same one twice: no two go by way of the same object.
+            Ok(size <= COPIED
+                && self.objects.renew(&key, &format!("{}-{:016x}", self.key, random()?)).await?)
         })
     }
 
