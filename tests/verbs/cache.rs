@@ -161,3 +161,29 @@ fn what_is_gone_at_its_source_stays_and_is_told() {
     assert_eq!(states, ["unchanged", "gone"]);
     assert_eq!(cli.document("app"), before);
 }
+
+/// An image of the store is read there again, whatever became of what it was imported from.
+#[test]
+fn what_is_pinned_or_cannot_be_read_does_not_keep_the_rest_from_being_refreshed() {
+    let cli = Cli::new();
+    let import = |image: &Image| {
+        cli.put(image, "img");
+        cli.ok(&format!("import img --replace --image img {}", cli.layout().display()));
+    };
+    import(&Image::new("linux/amd64"));
+    let (arm64, s390x) = (cli.image("linux/arm64"), cli.image("linux/s390x"));
+    let pinned = format!("oci:{}@{}", cli.layout().display(), s390x.digest);
+    cli.ok(&format!("create app store:img {arm64} {pinned}"));
+    let newer = Image::new("linux/amd64").layer("newer");
+    import(&newer);
+    std::fs::remove_dir_all(cli.layout()).unwrap();
+
+    let ran = cli.run("refresh app");
+    let states: Vec<&str> =
+        ran.ok().lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(states, ["moved", "unreadable", "pinned"]);
+    assert!(ran.stderr.contains("cannot be read"), "{ran:?}");
+    // It is the list's own from now on, as if it had been added.
+    assert_eq!(cli.json("refresh app")["entries"][0]["from"], "store:img");
+    cli.fails(4, "rm img");
+}

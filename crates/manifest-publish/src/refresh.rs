@@ -100,7 +100,8 @@ mod tests {
         let of_list = source("list", &["old", "other"]);
         let amd = entry("amd", Some("linux/amd64"));
         let arm = entry("arm", Some("linux/arm64/v8"));
-        let moved = Descriptor { platform: old.platform.clone(), ..arm.clone() };
+        let mut moved = arm.clone();
+        moved.platform.clone_from(&old.platform);
         for (now, expected) in [
             (vec![old.clone(), arm.clone()], Became::Unchanged),
             (vec![amd.clone(), arm.clone()], Became::Moved(Box::new(moved))),

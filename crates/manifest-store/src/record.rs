@@ -266,13 +266,8 @@ impl Record {
 
     /// Adds and removes names.
     pub(crate) fn rename(&mut self, tagged: Vec<ListName>, untagged: Vec<ListName>, stamp: &Stamp) {
-        let Header { listed, names, moving, .. } = &mut self.header;
-        // A name that has moved away does not come back with the next change.
-        if let Some(Moving { from, to }) = moving.take()
-            && names.contains(&to)
-        {
-            listed.retain(|name| *name != from);
-        }
+        self.settle_move();
+        let Header { listed, names, .. } = &mut self.header;
         for names in [listed, names] {
             names.retain(|name| !untagged.contains(name) && !tagged.contains(name));
             names.extend(tagged.iter().cloned());
@@ -304,8 +299,19 @@ impl Record {
         self.header.pushed = Some(Pushed { when: stamp.when, target, digest });
     }
 
+    /// A name that has moved away does not come back with the next change of names.
+    fn settle_move(&mut self) {
+        let Header { listed, names, moving, .. } = &mut self.header;
+        if let Some(Moving { from, to }) = moving.take()
+            && names.contains(&to)
+        {
+            listed.retain(|name| *name != from);
+        }
+    }
+
     /// Lists a name that is about to take the place of another.
     pub(crate) fn announce(&mut self, from: &ListName, to: &ListName) {
+        self.settle_move();
         if !self.header.listed.contains(to) {
             self.header.listed.push(to.clone());
         }

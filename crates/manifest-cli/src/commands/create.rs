@@ -90,15 +90,17 @@ impl Create {
             let id = store.load(&which).await?.id();
             return Err(StoreError::NameTaken { name, id }.into());
         }
-        if exists && if_exists == IfExists::Amend && self.from.is_some() {
+        let amends = exists && if_exists == IfExists::Amend;
+        if amends && self.from.is_some() {
             return Err(from_and_amend());
         }
         let images = Images::parse(&self.image, &self.select, None)?;
         let base = self.base(context, &store).await?;
         // What the base has here is relied on before anything else is read, which may take long.
-        let whole: Vec<Gathered> = base.iter().map(|(draft, origin)| Gathered::whole(draft, origin)).collect();
+        let whole: Vec<Gathered> =
+            base.iter().map(|(draft, origin)| Gathered::whole(draft, origin)).collect();
         let intake = rely_on(context, &store, &whole).await?;
-        let made = self.gather_and_save(context, &store, &name, base, &images).await;
+        let made = self.gather_and_save(context, &store, &name, base, &images, amends).await;
         finish(context, intake).await;
         let (record, origins) = made?;
         for origin in origins {
@@ -117,28 +119,19 @@ impl Create {
         name: &ListName,
         base: Option<(Draft, String)>,
         images: &Images,
+        amends: bool,
     ) -> Result<(Record, Vec<String>), CliError> {
         let start = self.start(context, base).await?;
         let gathered = images.gather(context, &self.registry, store).await?;
         let intake = rely_on(context, store, &gathered).await?;
-        let saved = self.save(store, name, &start, &gathered).await;
+        let saved = if amends {
+            self.amend(store, name, &start, &gathered).await
+        } else {
+            self.make(store, name, &start, &gathered).await
+        };
         finish(context, intake).await;
         let bases = start.base.into_iter().map(|(_, origin)| origin);
         Ok((saved?, bases.chain(gathered.into_iter().map(|images| images.origin)).collect()))
-    }
-
-    async fn save(
-        &self,
-        store: &Store,
-        name: &ListName,
-        start: &Start,
-        gathered: &[Gathered],
-    ) -> Result<Record, CliError> {
-        let which = selector(&name.to_string())?;
-        if self.if_exists() == IfExists::Amend && store.exists(&which).await? {
-            return self.amend(store, name, start, gathered).await;
-        }
-        self.make(store, name, start, gathered).await
     }
 
     async fn make(

@@ -174,3 +174,20 @@ async fn a_name_that_has_moved_away_does_not_come_back() {
     assert!(!store.exists(&which("app")).await.unwrap(), "the old name is back");
     assert_eq!(store.load(&which("new")).await.unwrap().names(), [name("new"), name("extra")]);
 }
+
+#[tokio::test]
+async fn a_name_that_has_moved_away_does_not_come_back_with_the_next_rename() {
+    let home = Home::new();
+    let store = home.store();
+    let app = store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    reseal(&home.record_file(&app), |body| {
+        let moving = r#""names":["localhost/app:latest","localhost/new:latest"],"moving":{"from":"localhost/app:latest","to":"localhost/new:latest"}"#;
+        body.replacen(r#""names":["localhost/app:latest"]"#, moving, 1)
+    });
+    let pair = format!("{} localhost/new:latest", app.id());
+    let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
+    overwrite(&home.name_file("localhost%2fnew%3alatest"), line.as_bytes());
+    store.rename(&name("new"), &name("newer")).await.unwrap();
+    assert_eq!(store.load(&which("newer")).await.unwrap().names(), [name("newer")]);
+    assert!(!store.exists(&which("app")).await.unwrap(), "the old name is back");
+}
