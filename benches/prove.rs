@@ -49,8 +49,9 @@ impl Asked {
     }
 
     fn number(&mut self, name: &str, usual: usize) -> Result<usize, String> {
-        self.text(name)
-            .map_or(Ok(usual), |text| text.parse().map_err(|_| format!("--{name} {text:?} is no number")))
+        self.text(name).map_or(Ok(usual), |text| {
+            text.parse().map_err(|_not_a_number| format!("--{name} {text:?} is no number"))
+        })
     }
 
     fn words(&mut self, name: &str) -> Vec<String> {

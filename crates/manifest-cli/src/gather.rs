@@ -224,12 +224,19 @@ impl Images {
         let chosen = choose(record.list()?.entries().to_vec(), &self.selection, &what)?;
         let entries = self.changed(chosen, true)?;
         let digests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
-        let with_chosen = |source: &Source| {
+        let mut sources = Vec::new();
+        for source in record.sources().iter() {
             let kept = source.entries.iter().filter(|digest| digests.contains(digest)).copied().collect();
-            Source { entries: kept, ..source.clone() }
-        };
-        let sources = record.sources().iter().map(with_chosen).filter(|source| !source.entries.is_empty());
-        Ok(Gathered { sources: sources.collect(), entries, origin: what, remembered: None })
+            let mut source = Source { entries: kept, ..source.clone() };
+            // One that was removed by force is not in use any more; its content is here all the same.
+            if let Some(used) = source.record
+                && !store.exists(&used.into()).await?
+            {
+                source.record = None;
+            }
+            sources.extend((!source.entries.is_empty()).then_some(source));
+        }
+        Ok(Gathered { sources, entries, origin: what, remembered: None })
     }
 
     /// Makes an entry of an image of the store, which tells itself what it is for.

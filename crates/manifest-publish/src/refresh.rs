@@ -128,7 +128,7 @@ mod tests {
         }
         let new = entry("new", Some("linux/arm64"));
         let old = Digest::sha256(b"b");
-        assert_eq!(renew(&mut list, &old, &new, &[new.clone()]).unwrap(), Some(vec![new.digest]));
+        assert_eq!(renew(&mut list, &old, &new, std::slice::from_ref(&new)).unwrap(), Some(vec![new.digest]));
         assert_eq!(list.entries()[1].digest, new.digest);
         assert_eq!(renew(&mut list, &old, &new, &[]).unwrap(), None, "it is gone by now");
     }

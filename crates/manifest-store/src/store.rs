@@ -464,6 +464,36 @@ impl Store {
         self.amend(which, |record, _| Ok(record.forget_history())).await
     }
 
+    /// Removes a record with all its names if it is still what was read: none of its edits, and no name, is lost.
+    /// `None` when it is not, or is gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`]; else as [`Store::remove`].
+    pub async fn remove_unchanged(&self, record: &Record) -> Result<Option<Removed>, StoreError> {
+        let (id, names) = (record.id(), record.names().to_vec());
+        let mut turn = self.turn(&record.title());
+        loop {
+            let keys = names.iter().cloned().map(LockKey::Name).chain([LockKey::Record(id)]);
+            let locks = self.lock(keys, &turn);
+            let now = self.options.clock.now();
+            let removal = Removal { id, names: names.clone(), force: Force::Names, now };
+            let read = record.history().clone();
+            let removed = locks
+                .run(move |catalog| match catalog.read(id)? {
+                    Some(found) if *found.record.history() == read => catalog.delete(&removal).map(Some),
+                    _ => Ok(None),
+                })
+                .await;
+            if let Some((_, removed)) = turn.settle(removed).await? {
+                return Ok(removed.map(|overridden| Removed {
+                    untagged: names,
+                    deleted: Some(id),
+                    overridden,
+                }));
+            }
+        }
+    }
+
     /// Changes what stands beside the document of a record, under its lock. `change` says whether it changed anything.
     async fn amend(
         &self,

@@ -7,7 +7,7 @@ use manifest_core::{Digest, Encoded, Format};
 use manifest_publish::{
     Action, Content, Outcome, Plan, PushOptions, Target, dry_run, entries_of, pool, push,
 };
-use manifest_store::{Force, Record, Store, StoreError};
+use manifest_store::{Record, Store, StoreError};
 use manifest_transport::{Location, Pick, Transport};
 use serde::Serialize;
 
@@ -255,18 +255,17 @@ async fn note(store: &Store, record: &Record, to: &Location, digest: Digest, con
 
 /// Removes the pushed record with all its names, unless somebody holds it or edited it since it was read.
 async fn remove(store: &Store, record: &Record, context: &Context) -> Result<(), CliError> {
-    let which = selector(&record.id().to_string())?;
-    if store.load(&which).await?.encoded().digest != record.encoded().digest {
-        context.ui.note(format_args!("{} was edited during the push and stays", shown(record)));
-        return Ok(());
-    }
-    let removed = match store.remove(&which, Force::Names).await {
+    let removed = match store.remove_unchanged(record).await {
         Err(StoreError::Held { by, .. }) => {
             let by = titles(store, &by).await.join(", ");
             context.ui.note(format_args!("{} is held by {by} and stays", shown(record)));
             return Ok(());
         }
         removed => removed?,
+    };
+    let Some(removed) = removed else {
+        context.ui.note(format_args!("{} was changed during the push and stays", shown(record)));
+        return Ok(());
     };
     let names: Vec<String> = removed.untagged.iter().map(ToString::to_string).collect();
     context.ui.note(format_args!("removed {}", names.join(", ")));
