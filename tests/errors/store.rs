@@ -28,7 +28,7 @@ fn a_damaged_record_is_told_and_the_other_lists_work() {
         "create new --from store:bad",
         "push bad oci:/x",
     ] {
-        cli.fails(7, line).says("damaged", &[path.to_str().unwrap(), "no other list is affected"]);
+        cli.fails(7, line).says("damaged", &[path.to_str().unwrap(), "manifest fsck tells what is lost"]);
     }
 
     assert_eq!(cli.ok("inspect good").lines().next(), Some("Name:    localhost/good:latest"));

@@ -16,7 +16,8 @@ pub(crate) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ReadFailure> {
-        let found = fs::symlink_metadata(path).map_err(failure)?;
+        let file = open(path)?;
+        let found = file.metadata().map_err(failure)?;
         if !found.is_file() {
             return Err(ReadFailure::NotAFile);
         }
@@ -25,7 +26,6 @@ impl Files for Disk {
         }
         let mut bytes =
             Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default().saturating_add(1));
-        let file = File::open(path).map_err(failure)?;
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failure)?;
         let size = bytes.len() as u64;
         if size > limit { Err(ReadFailure::TooLarge(size)) } else { Ok(bytes) }
@@ -113,6 +113,28 @@ impl Staged for StagedFile {
 
 fn finish(persisted: Result<File, PersistError>) -> io::Result<()> {
     persisted.map(drop).map_err(|refused| refused.error)
+}
+
+/// Opens a file for reading. A link is not followed, and a pipe does not keep us waiting.
+#[cfg(unix)]
+fn open(path: &Path) -> Result<File, ReadFailure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    opened.map_err(|error| match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => ReadFailure::NotAFile,
+        _ => failure(error),
+    })
+}
+
+/// Opens a file for reading, if it is one.
+#[cfg(not(unix))]
+fn open(path: &Path) -> Result<File, ReadFailure> {
+    let found = fs::symlink_metadata(path).map_err(failure)?;
+    if !found.is_file() {
+        return Err(ReadFailure::NotAFile);
+    }
+    File::open(path).map_err(failure)
 }
 
 fn failure(error: io::Error) -> ReadFailure {
