@@ -193,6 +193,11 @@ fn a_damaged_record_keeps_all_content_and_is_moved_aside_on_request() {
     assert!(repaired.stdout.contains("repair (done): move it to lost+found"), "{}", repaired.stdout);
     cli.ok("fsck --repair");
     assert_eq!(cli.ok("fsck"), "clean\n");
-    assert_eq!(fs::read_dir(cli.workspace.store().join("lost+found")).unwrap().count(), 1);
+    let lost: Vec<_> = fs::read_dir(cli.workspace.store().join("lost+found")).unwrap().collect();
+    let [Ok(lost)] = &lost[..] else { panic!("{lost:?}") };
+    let ran = cli.run("gc --grace 0");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "0 blobs, 0 B\n"), "what it held stays");
+    assert!(ran.stderr.contains(lost.path().to_str().unwrap()), "{}", ran.stderr);
+    fs::remove_file(lost.path()).unwrap();
     assert_eq!(cli.json("gc --grace 0")["blobs"]["count"], 4);
 }

@@ -1,9 +1,9 @@
 //! Removing what no record holds.
 
-mod lost;
 mod marks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use manifest_core::{Digest, ListName, MAX_MANIFEST_SIZE};
@@ -69,9 +69,10 @@ pub struct Collected {
     pub temporary: Tally,
     /// The names that led nowhere.
     pub names: u64,
-    /// Why no blob was removed: records, or manifests that they hold, that cannot be read, and records in `lost+found`.
-    /// Nobody knows what they need.
+    /// Why no blob was removed: records, or manifests that they hold, that cannot be read. Nobody knows what they need.
     pub unreadable: Vec<StoreError>,
+    /// Why no blob was removed: damaged records in `lost+found`, which may be put right and back with what they hold.
+    pub set_aside: Vec<PathBuf>,
 }
 
 /// What a store takes up.
@@ -92,8 +93,7 @@ pub struct Usage {
     pub temporary: Tally,
     /// The number of files and directories, where there are any.
     pub inodes: Option<u64>,
-    /// Records, and manifests that they hold, that cannot be read, and records in `lost+found`. What they hold counts as
-    /// held by nobody else.
+    /// Records, and manifests that they hold, that cannot be read. What they hold counts as held by nobody else.
     pub unreadable: Vec<StoreError>,
 }
 
@@ -120,8 +120,8 @@ impl Store {
     /// Removes the blobs that no record holds and that were there for longer than a grace, and what writers that are
     /// gone left behind.
     ///
-    /// What somebody is just relying on stays ([`Intake`](crate::Intake)). When a record cannot be read no blob is
-    /// removed, since it may need any of them; the rest is.
+    /// What somebody is just relying on stays ([`Intake`](crate::Intake)). When a record cannot be read, or was moved to
+    /// `lost+found`, no blob is removed, since it may need any of them; the rest is.
     ///
     /// # Errors
     /// [`StoreError::Busy`]; [`StoreError::ShortGrace`]; what disks and services refuse.
@@ -156,6 +156,7 @@ impl Store {
                 temporary: Tally::of(&leftovers),
                 names,
                 unreadable: marked.unreadable,
+                set_aside: marked.set_aside,
             })
         })
         .await
@@ -197,7 +198,14 @@ impl Store {
 impl Collected {
     const fn nothing() -> Self {
         let none = Tally { count: 0, bytes: 0 };
-        Self { blobs: none, kept: none, temporary: none, names: 0, unreadable: Vec::new() }
+        Self {
+            blobs: none,
+            kept: none,
+            temporary: none,
+            names: 0,
+            unreadable: Vec::new(),
+            set_aside: Vec::new(),
+        }
     }
 }
 
@@ -210,13 +218,16 @@ struct Marked {
     lists: u64,
     images: u64,
     unreadable: Vec<StoreError>,
+    set_aside: Vec<PathBuf>,
 }
 
 fn sweep(catalog: Catalog<'_>, plan: &Plan) -> Result<(crate::backend::Swept, Marked), StoreError> {
     let mut marked = Marked::default();
     let swept = catalog.0.sweep(plan, &mut |pins| {
         marked.all(catalog, pins)?;
-        let is_known = marked.unreadable.is_empty() || plan.touch == Touch::Look;
+        marked.set_aside = catalog.0.records_set_aside()?;
+        let is_known =
+            marked.unreadable.is_empty() && marked.set_aside.is_empty() || plan.touch == Touch::Look;
         Ok(is_known.then(|| std::mem::take(&mut marked.marks)))
     })?;
     Ok((swept, marked))
@@ -243,7 +254,6 @@ impl Marked {
                 Err(error) => return Err(error),
             }
         }
-        self.unreadable.extend(lost::records(catalog)?);
         self.marks.settle();
         Ok(())
     }

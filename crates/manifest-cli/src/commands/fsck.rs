@@ -21,7 +21,8 @@ Examples:
   manifest fsck
   manifest fsck --repair
 
-What is damaged is moved to lost+found in the store and never deleted.")]
+What is damaged is moved to lost+found in the store and never deleted; while a list or an image is there,
+gc removes no content.")]
 pub(crate) struct Fsck {
     /// Put right what can be
     #[arg(long)]

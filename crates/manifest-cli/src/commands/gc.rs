@@ -70,6 +70,13 @@ impl Gc {
         if !failures.is_empty() {
             context.ui.note(format_args!("no content was removed: nobody knows what these need"));
         }
+        for path in collected.set_aside {
+            context.ui.note(format_args!(
+                "no content was removed: {} is a damaged list or image that may be put back; remove that file when it is \
+                 of no more use",
+                path.display()
+            ));
+        }
         if collected.temporary.count > 0 {
             let (count, bytes) = (collected.temporary.count, words::size(collected.temporary.bytes));
             context.ui.note(format_args!("{}, {bytes}", counted(count, "temporary file")));

@@ -46,6 +46,9 @@ pub(crate) trait Pool {
     /// Takes a damaged thing out of the way without losing it, and tells where it is; `None` where that is not done.
     fn set_aside(&self, what: &Aside) -> Result<Option<PathBuf>, StoreError>;
 
+    /// The damaged records that were taken out of the way and are still there.
+    fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError>;
+
     /// The shortest grace that is safe while somebody may be changing the store.
     fn shortest_grace(&self) -> Duration;
 

@@ -143,7 +143,7 @@ async fn what_a_record_in_lost_and_found_held_stays() {
     store.check(Repair::Yes).await.unwrap();
     let collected = store.collect(crate::collecting::at_once()).await.unwrap();
     assert_eq!((collected.blobs.count, collected.kept.count), (0, 3), "{collected:?}");
-    let [StoreError::Damaged { path, .. }] = &collected.unreadable[..] else { panic!("{collected:?}") };
+    let [path] = &collected.set_aside[..] else { panic!("{collected:?}") };
     assert!(path.starts_with(home.root().join("lost+found")), "{path:?}");
     std::fs::remove_file(path).unwrap();
     assert_eq!(store.collect(crate::collecting::at_once()).await.unwrap().blobs.count, 3);

@@ -80,6 +80,10 @@ impl Pool for Local {
         self.move_aside(what)
     }
 
+    fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
+        self.lost_records()
+    }
+
     fn inodes(&self) -> Result<Option<u64>, StoreError> {
         self.count_inodes().map(Some)
     }

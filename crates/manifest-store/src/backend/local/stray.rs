@@ -88,6 +88,22 @@ impl Local {
         Ok(Some(path.join(new)))
     }
 
+    /// The records in `lost+found`.
+    pub(super) fn lost_records(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let Some(root) = self.open_root()? else { return Ok(Vec::new()) };
+        let Some(lost) = Place { dir: root, path: self.root.clone() }.place(LOST)? else {
+            return Ok(Vec::new());
+        };
+        let mut records = Vec::new();
+        for name in lost.names()? {
+            let name = name?;
+            if name.to_str().is_some_and(|name| name.starts_with("record-")) {
+                records.push(lost.path.join(name));
+            }
+        }
+        Ok(records)
+    }
+
     /// How many files and directories there are, the directory of the store among them.
     pub(super) fn count_inodes(&self) -> Result<u64, StoreError> {
         match self.open_root()? {

@@ -94,6 +94,10 @@ impl Pool for Shared {
         Ok(None)
     }
 
+    fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn inodes(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
