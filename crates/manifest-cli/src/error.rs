@@ -308,8 +308,10 @@ fn store(error: &StoreError) -> Meaning {
             meaning("not_durable", 11).hint("run the command again; that is harmless")
         }
         StoreError::TooLarge(_) => meaning("too_large", 2),
-        StoreError::Address { .. } => meaning("store_address", 2)
-            .hint("a store is a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"),
+        StoreError::Address { .. } => meaning("store_address", 2).hint(
+            "a store is a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX; what else a \
+             cloud needs comes from its environment variables, such as AZURE_STORAGE_ACCOUNT_NAME",
+        ),
         StoreError::NoSharedStores(_) => meaning("store_address", 2)
             .hint("build manifest with its default features, or name a directory"),
         StoreError::BrokenPromise { .. } => meaning("store_unsafe", 12)

@@ -38,9 +38,13 @@ pub(super) fn client(bucket: &Bucket, variables: &Variables) -> Result<Arc<dyn O
         Cloud::Azure => azure(&bucket.name, variables),
     };
     made.map_err(|error| {
+        let error = match error {
+            object_store::Error::Generic { source, .. } => source.to_string(),
+            error => error.to_string(),
+        };
         // A value that cannot be read may stand in the message.
         let secrets = variables.iter().map(|(_, value)| value).filter(|value| value.len() > 3);
-        let why = secrets.fold(error.to_string(), |text, value| text.replace(value.as_str(), "***"));
+        let why = secrets.fold(error, |text, value| text.replace(value.as_str(), "***"));
         StoreError::Address { url: bucket.to_string(), why }
     })
 }

@@ -57,6 +57,10 @@ pub(super) fn failed(what: &'static str, path: &Path, error: &Error) -> StoreErr
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             StoreError::Forbidden(what, path, cause(error))
         }
+        Error::Generic { .. } if is_of_machine(error) => {
+            let why = "no login stands in the environment, and the machine has none of its own";
+            StoreError::Forbidden(what, path, io::Error::new(io::ErrorKind::PermissionDenied, why))
+        }
         Error::Generic { .. } | Error::JoinError { .. } if Verdict::of(error) != Verdict::Final => {
             StoreError::Unreachable(what, path, cause(error))
         }
@@ -100,6 +104,15 @@ pub(super) fn cause(error: &Error) -> io::Error {
         Some(detail) => io::Error::new(kind, format!("{words} ({detail})")),
         None => io::Error::new(kind, words),
     }
+}
+
+/// Whether it was not the store that failed, but the service that a machine in a cloud asks for its own login when the
+/// environment has none. `object_store` says so in words only.
+fn is_of_machine(error: &Error) -> bool {
+    let text = error.to_string();
+    ["//169.254.169.254/", "//169.254.170.2/", "//metadata/", "//metadata.google.internal/"]
+        .iter()
+        .any(|host| text.contains(host))
 }
 
 /// The errors below, from the outside in.
@@ -168,6 +181,15 @@ mod tests {
         for (error, verdict) in table {
             assert_eq!(Verdict::of(&error), verdict, "{error}");
         }
+    }
+
+    #[test]
+    fn a_login_that_is_nowhere_is_told_from_a_service_that_fails() {
+        let asked = "Error performing PUT http://169.254.169.254/latest/api/token in 1 ms";
+        let error = failed("read", Path::new("s3://b/x"), &generic(io::Error::other(asked)));
+        assert!(matches!(error, StoreError::Forbidden(..)), "{error}");
+        let error = failed("read", Path::new("s3://b/x"), &generic(io::Error::other("http://b.example/x")));
+        assert!(matches!(error, StoreError::Unreachable(..)), "{error}");
     }
 
     #[test]
