@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use manifest_core::Digest;
+use manifest_core::{Algorithm, Digest};
 use manifest_testkit::{Blob, Image, Index, Tar, docker_archive};
 use serde_json::{Value, json};
 
@@ -304,6 +304,91 @@ fn a_taken_name_is_replaced_only_when_that_is_said() {
     cli.ok(&format!("create --replace app {}", cli.image("linux/amd64")));
     cli.ok(&import(&other, "--replace"));
     assert_eq!(cli.json("ls")["lists"].as_array().unwrap().len(), 3);
+}
+
+/// C4-2: a name that cannot go where it should stays where it is.
+#[test]
+fn a_name_that_is_replaced_leads_to_the_old_image_or_to_the_new_one() {
+    let cli = Cli::new();
+    let (old, new) = (Image::new("linux/amd64"), Image::new("linux/arm64"));
+    cli.put(&old, "old");
+    cli.put(&new, "new");
+    let import = |name: &str, image: &str| {
+        format!(
+            "import {name} --image {image} --replace --lock-timeout 0 --oci-dir {}",
+            cli.layout().display()
+        )
+    };
+    cli.ok(&import("app", "old"));
+    cli.ok(&import("example.com/new:1", "new"));
+    // The same image gets a second name, which is taken from the first.
+    edit_index(&cli, |index| {
+        let mut named = index["manifests"][1].clone();
+        named["annotations"]["org.opencontainers.image.ref.name"] = json!("example.com/new:1");
+        index["manifests"].as_array_mut().unwrap().push(named);
+        index["manifests"][1]["annotations"]["org.opencontainers.image.ref.name"] = json!("app");
+        index["manifests"].as_array_mut().unwrap().remove(0);
+    });
+    let both = format!("import --replace --lock-timeout 0 --oci-dir {}", cli.layout().display());
+    let record = cli.record("example.com/new:1");
+    let id = record.file_name().unwrap().to_str().unwrap();
+    let lock = fs::File::open(cli.workspace.store().join(format!("locks/record-{id}"))).unwrap();
+    lock.lock().unwrap();
+    cli.fails(9, &both).says("busy", &["example.com/new:1"]);
+    assert_eq!(cli.ok("inspect --raw app").as_bytes(), old.manifest());
+    drop(lock);
+    cli.ok(&both);
+    assert_eq!(names(&cli), [json!(["example.com/new:1", "localhost/app:latest"])]);
+    assert_eq!(cli.ok("inspect --raw app").as_bytes(), new.manifest());
+}
+
+#[test]
+fn what_is_damaged_in_the_store_does_not_pass_for_what_is_imported() {
+    let cli = Cli::new();
+    let image = Image::new("linux/amd64").layer("small").layers(1, 2 << 20, 7);
+    let index = Index::of(&[&image, &Image::new("linux/arm64")]);
+    cli.put_index(&index, "app:v1");
+    let import = format!("import --oci-dir {}", cli.layout().display());
+    cli.ok(&import);
+    let damage = |digest: &Digest| {
+        let path = cli.workspace.store().join("blobs/sha256").join(digest.hex());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let code = |line: &str| cli.run(line).code;
+    let (large, small): (Vec<Blob>, Vec<Blob>) =
+        image.blobs().into_iter().partition(|blob| blob.bytes.len() > 1 << 20);
+    for digest in small.iter().map(|blob| blob.digest).chain([image.digest()]) {
+        damage(&digest);
+        assert_eq!(code("fsck"), Some(7));
+        assert_eq!(cli.json(&import)["imported"][0]["outcome"], "unchanged");
+        assert_eq!(code("fsck"), Some(0), "{digest}");
+    }
+    // A large one is not read, until it is out of the way.
+    damage(&large[0].digest);
+    cli.ok(&import);
+    assert_eq!(code("fsck --repair"), Some(0));
+    cli.ok(&import);
+    assert_eq!(code("fsck"), Some(0));
+}
+
+/// The digests of records are of sha256, those of a layout need not be.
+#[test]
+fn an_image_of_another_algorithm_imported_again_is_the_same() {
+    let cli = Cli::new();
+    let image = Image::new("linux/amd64");
+    cli.put(&image, "app:v1");
+    let digest = Algorithm::Sha512.digest(&image.manifest());
+    let blobs = cli.layout().join("blobs/sha512");
+    fs::create_dir(&blobs).unwrap();
+    fs::write(blobs.join(digest.hex()), image.manifest()).unwrap();
+    edit_index(&cli, |index| index["manifests"][0]["digest"] = json!(digest));
+    let import = format!("import --oci-dir {}", cli.layout().display());
+    let first = cli.json(&import)["imported"][0].clone();
+    assert_eq!(first["list"]["digest"], json!(image.digest()));
+    let again = cli.json(&import)["imported"][0].clone();
+    assert_eq!((&again["outcome"], &again["list"]["id"]), (&json!("unchanged"), &first["list"]["id"]));
 }
 
 /// A0-9: the process is gone between the blobs and the record.

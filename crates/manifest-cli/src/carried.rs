@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use manifest_publish::{Action, Outcome};
 use serde::Serialize;
 
+use crate::words::counted;
+
 /// Manifests that were brought along.
 #[derive(Debug, Serialize)]
 pub(crate) struct Manifests {
@@ -61,8 +63,4 @@ pub(crate) fn blob_parts(by_action: &BTreeMap<Action, (usize, u64)>) -> Vec<Stri
         format!("{} ({bytes} bytes) {word}", counted(*count, "blob"))
     };
     by_action.iter().map(one).collect()
-}
-
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

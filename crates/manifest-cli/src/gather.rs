@@ -6,7 +6,7 @@ use std::path::{PathBuf, absolute};
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
-use manifest_publish::{Fresh, Known, PublishError, Selection, choose, pool, rely, resolve, resolve_known};
+use manifest_publish::{Fresh, Known, PublishError, Selection, choose, pool, resolve, resolve_known};
 use manifest_store::{Draft, Intake, Record, RecordId, Source, Store};
 use manifest_transport::{Location, Transport};
 
@@ -76,7 +76,7 @@ pub(crate) async fn rely_on(
         return Ok(None);
     }
     let intake = store.blobs().intake().await?;
-    match rely(&intake, &pool(store), &entries).await {
+    match intake.rely_on_entries(&entries).await {
         Ok(()) => Ok(Some(intake)),
         Err(error) => {
             finish(context, Some(intake)).await;

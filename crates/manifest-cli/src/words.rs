@@ -1,5 +1,7 @@
 //! Times, sizes and digests as people say them.
 
+use std::fmt;
+
 use jiff::{Timestamp, Unit};
 use manifest_core::Digest;
 
@@ -21,7 +23,13 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     }
     let fits = |(_, unit, below): &&(&str, i64, i64)| seconds / unit < *below;
     let (unit, count) = STEPS.iter().find(fits).map_or(("second", seconds), |(u, s, _)| (*u, seconds / s));
-    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+    format!("{} ago", counted(count, unit))
+}
+
+/// So many of something.
+pub(crate) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 /// A time to the second, in UTC.
@@ -73,6 +81,11 @@ mod tests {
             assert_eq!(ago(then, now), text, "{seconds}");
         }
         assert_eq!(time(Timestamp::from_millisecond(1_800_000_000_250).unwrap()), "2027-01-15T08:00:00Z");
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!([0, 1, 2].map(|n: usize| counted(n, "blob")), ["0 blobs", "1 blob", "2 blobs"]);
     }
 
     #[test]

@@ -79,6 +79,13 @@ impl MediaType {
         *self == Self::OCI_CONFIG || *self == Self::DOCKER_CONFIG
     }
 
+    /// Whether this is a layer that stays where it is: its licence does not let it be distributed.
+    ///
+    /// Spec: OCI image-spec v1.1.1 `layer.md`, "Non-Distributable Layers"; Docker "Image Manifest V2, Schema 2".
+    pub fn is_foreign(&self) -> bool {
+        self.0.contains(".nondistributable.") || self.0.contains(".foreign.")
+    }
+
     /// Whether this is one of OCI's own types.
     pub fn is_oci(&self) -> bool {
         self.0.starts_with("application/vnd.oci.")
@@ -111,5 +118,23 @@ impl fmt::Display for MediaType {
 impl fmt::Debug for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_that_may_not_be_distributed_are_told_by_their_type() {
+        for (text, expected) in [
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", true),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", true),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", false),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", false),
+            ("", false),
+        ] {
+            assert_eq!(MediaType::from(text).is_foreign(), expected, "{text}");
+        }
     }
 }

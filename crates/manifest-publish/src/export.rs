@@ -1,5 +1,7 @@
 //! Lists and images as a directory or a file of their own.
 
+mod swap;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use manifest_transport::archive::{Existing, pack};
 use manifest_transport::{Layout, Place, Transport, TransportError};
 use tempfile::TempDir;
 
+use self::swap::swap;
 use crate::error::PublishError;
 use crate::push::{Content, Outcome, Progress, PushOptions, Target, push};
 
@@ -79,7 +82,7 @@ pub async fn export(
         (ExportTo::Directory(directory), IfThere::Append) => write(directory).await,
         (ExportTo::Directory(directory), _) => {
             let directory = &real(directory);
-            check_directory(directory, if_there)?;
+            check_directory(directory, directory, if_there)?;
             let staged = Staged::beside(directory)?;
             let outcomes = write(&staged.layout()).await?;
             staged.keep(directory, if_there)?;
@@ -106,9 +109,9 @@ fn real(directory: &Path) -> PathBuf {
     directory.canonicalize().unwrap_or_else(|_not_there| directory.to_owned())
 }
 
-/// Refuses what is there, unless it is an empty directory or a layout that is to be replaced.
-fn check_directory(directory: &Path, if_there: IfThere) -> Result<(), TransportError> {
-    let entries = match std::fs::read_dir(directory) {
+/// Refuses what is at `here`, unless it is an empty directory or a layout that is to be replaced; messages name `directory`.
+fn check_directory(here: &Path, directory: &Path, if_there: IfThere) -> Result<(), TransportError> {
+    let entries = match std::fs::read_dir(here) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(TransportError::Exists(directory.to_owned()));
@@ -156,27 +159,98 @@ impl Staged {
 
     /// Gives the layout its place, for good.
     fn keep(self, directory: &Path, if_there: IfThere) -> Result<(), TransportError> {
-        let (layout, old) = (self.layout(), self.0.path().join("old"));
-        let error = |error| failed("write", directory, error);
+        let layout = self.layout();
         // A lock of a directory that nobody knew.
         drop(std::fs::remove_file(layout.join(".manifest.lock")));
-        if if_there == IfThere::Replace && directory.exists() {
-            std::fs::rename(directory, &old).map_err(error)?;
+        match std::fs::rename(&layout, directory) {
+            Ok(()) => self.sync(),
+            Err(refused) if is_taken(&refused) => match if_there {
+                IfThere::Replace => self.replace(directory),
+                IfThere::Refuse | IfThere::Append => Err(TransportError::Exists(directory.to_owned())),
+            },
+            Err(refused) => Err(failed("write", directory, refused)),
         }
-        std::fs::rename(&layout, directory).map_err(|refused| match refused.kind() {
-            io::ErrorKind::DirectoryNotEmpty
-            | io::ErrorKind::AlreadyExists
-            | io::ErrorKind::NotADirectory => TransportError::Exists(directory.to_owned()),
-            _ => {
-                drop(std::fs::rename(&old, directory));
-                error(refused)
-            }
-        })?;
+    }
+
+    /// Puts the layout in the place of another, which is removed only when the new one is there for good.
+    fn replace(self, directory: &Path) -> Result<(), TransportError> {
+        let (layout, spare, back) = (self.layout(), self.0.path().join("old"), self.0.path().join("new"));
+        let (done, is_back) = match swap(&layout, directory, &spare) {
+            // It may have become something else while the new one was being written.
+            Ok(old) => match check_directory(&old, directory, IfThere::Replace).and_then(|()| self.sync()) {
+                Ok(()) => (Ok(()), true),
+                failed => (failed, swap(&old, directory, &back).is_ok()),
+            },
+            Err(error) => (Err(failed("write", directory, error)), spare.symlink_metadata().is_err()),
+        };
+        if !is_back {
+            let kept = self.0.keep();
+            let error = done.err().map_or_else(|| io::ErrorKind::Other.into(), io::Error::other);
+            return Err(failed("put back what is kept in", &kept, error));
+        }
+        done
+    }
+
+    fn sync(&self) -> Result<(), TransportError> {
         let parent = self.0.path().parent().unwrap_or(Path::new("."));
         File::open(parent).and_then(|parent| parent.sync_all()).map_err(|error| failed("sync", parent, error))
     }
 }
 
+/// Whether something stands where a directory should go that it cannot take the place of.
+fn is_taken(refused: &io::Error) -> bool {
+    let kinds =
+        [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory];
+    kinds.contains(&refused.kind())
+}
+
 fn failed(action: &'static str, path: &Path, error: io::Error) -> TransportError {
     TransportError::Io(action, path.to_owned(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A staged layout with a file `new`, beside a directory with these files.
+    fn staged(files: &[&str]) -> (TempDir, PathBuf, Staged) {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("out");
+        fs::create_dir(&directory).unwrap();
+        files.iter().for_each(|file| drop(File::create(directory.join(file)).unwrap()));
+        let staged = Staged::beside(&directory).unwrap();
+        fs::create_dir(staged.layout()).unwrap();
+        File::create(staged.layout().join("new")).unwrap();
+        (home, directory, staged)
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_layout_is_replaced_and_what_became_something_else_meanwhile_stays() {
+        for (files, if_there, expected) in [
+            (&[][..], IfThere::Refuse, &["new"][..]),
+            (&[], IfThere::Replace, &["new"]),
+            (&["index.json", "oci-layout"], IfThere::Replace, &["new"]),
+            (&["index.json", "oci-layout"], IfThere::Refuse, &["index.json", "oci-layout"]),
+            (&["notes.txt", "oci-layout"], IfThere::Replace, &["notes.txt", "oci-layout"]),
+        ] {
+            let (home, directory, staged) = staged(files);
+            let kept = staged.keep(&directory, if_there);
+            assert_eq!(names(&directory), expected, "{kept:?}");
+            assert_eq!(kept.is_ok(), expected == ["new"], "{kept:?}");
+            assert_eq!(names(home.path()), ["out"]);
+            if let Err(error) = kept {
+                assert!(error.to_string().contains(&directory.display().to_string()), "{error}");
+            }
+        }
+    }
 }

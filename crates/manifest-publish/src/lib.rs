@@ -6,6 +6,7 @@
 //! prints.
 
 mod cached;
+mod choice;
 mod documents;
 mod error;
 mod export;
@@ -18,12 +19,13 @@ mod resolve;
 mod survey;
 
 pub use cached::{Fresh, Known, resolve_known};
+pub use choice::{Choice, Offered, Shadowed, choose_images, shadowed};
 pub use documents::Documents;
 pub use error::{ImportError, MAX_NESTING, PublishError, ResolveError};
 pub use export::{ExportTo, Exported, IfThere, export};
-pub use import::{Choice, Offered, Shadowed, Taken, choose_images, shadowed, take};
+pub use import::{Taken, take};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
-pub use pool::{pool, rely};
+pub use pool::pool;
 pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, entries_of, push};
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};

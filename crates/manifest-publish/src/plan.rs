@@ -144,11 +144,10 @@ fn depths(surveyed: &[Surveyed]) -> BTreeMap<Digest, usize> {
 }
 
 fn action(blob: &Descriptor, known: bool, from: &Place, target: &Place) -> Action {
-    let foreign = blob.media_type.as_str();
     // What a registry names in a repository it has there; a layout may have lost it.
     if known || (from == target && target.registry_host().is_some()) {
         Action::Skip
-    } else if foreign.contains(".nondistributable.") || foreign.contains(".foreign.") {
+    } else if blob.media_type.is_foreign() {
         Action::Leave
     } else if target.registry_host().is_some() && target.registry_host() == from.registry_host() {
         Action::Mount

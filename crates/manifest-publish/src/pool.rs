@@ -5,34 +5,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
-use manifest_core::{Descriptor, Digest};
-use manifest_store::{Blobs, Intake, Source, Store, StoreError};
-use manifest_transport::{Blob, Graph, Place, Reader, TransportError};
-
-use crate::error::PublishError;
+use manifest_core::Digest;
+use manifest_store::{Blobs, Source, Store, StoreError};
+use manifest_transport::{Blob, Place, Reader, TransportError};
 
 /// The place of what a store holds itself: of entries whose source is [`Source::HERE`].
 pub fn pool(store: &Store) -> Place {
     Place::Reader(Arc::new(Pool(store.blobs())))
-}
-
-/// Relies on everything that belongs to these entries of a store, so that it stays until the record is saved that takes
-/// them over.
-///
-/// # Errors
-/// [`PublishError::Copy`] for an entry that is not there whole; what the store refuses.
-pub async fn rely(intake: &Intake, here: &Place, entries: &[Descriptor]) -> Result<(), PublishError> {
-    for entry in entries {
-        let failed = |source| PublishError::Copy { digest: entry.digest, from: here.to_string(), source };
-        let graph = Graph::read(here, entry).await.map_err(failed)?;
-        let manifests = graph.manifests.iter().map(|node| &node.descriptor);
-        for part in manifests.chain(&graph.blobs) {
-            if !intake.has(&part.digest, part.size).await? {
-                return Err(failed(lost(part.digest)));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! that was cut off leaves behind, and harms nobody.
 
 mod change;
+mod take;
 
 use manifest_core::{Digest, ListName};
 
@@ -12,6 +13,7 @@ use crate::record::Record;
 use crate::{RecordId, Selector, StoreError};
 
 pub(crate) use change::{Creation, Last, Removal, Renaming, Staleness};
+pub(crate) use take::Taking;
 
 /// How often a name is followed again when its record went away meanwhile.
 const FOLLOWS: usize = 16;

@@ -42,7 +42,7 @@ impl Held {
         match Document::decode(bytes, self.media_type.as_ref()) {
             Ok(Document::List(list, _)) => list.entries().iter().map(Self::of).collect(),
             Ok(Document::Image(image)) => {
-                image.blobs().filter(|blob| !is_foreign(&blob.media_type)).map(Self::of).collect()
+                image.blobs().filter(|blob| !blob.media_type.is_foreign()).map(Self::of).collect()
             }
             // A blob of no known type; or a manifest of a kind that nobody here can read, which is what it is.
             Err(_) => Vec::new(),
@@ -67,12 +67,6 @@ pub(crate) fn walk(
         }
     }
     Ok(())
-}
-
-/// Whether a layer stays where it is: its licence does not let it be copied.
-fn is_foreign(media_type: &MediaType) -> bool {
-    let text = media_type.as_str();
-    text.contains(".nondistributable.") || text.contains(".foreign.")
 }
 
 /// The layers of an image as its configuration counts them: the digest of each when it is not compressed.

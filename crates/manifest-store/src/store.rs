@@ -3,6 +3,7 @@
 mod connect;
 mod copy;
 mod prune;
+mod take;
 mod waiting;
 
 use std::fmt;

@@ -94,11 +94,6 @@ fn is_manifest(entry: &Descriptor) -> bool {
     entry.media_type.kind() != Kind::Other
 }
 
-fn is_foreign(blob: &Descriptor) -> bool {
-    let media_type = blob.media_type.as_str();
-    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
-}
-
 /// The way down, level by level.
 #[derive(Default)]
 struct Walk {
@@ -128,7 +123,7 @@ impl Walk {
             Document::Image(image) => {
                 for blob in image.blobs() {
                     if self.seen.insert((blob.digest, false)) {
-                        let foreign = is_foreign(blob);
+                        let foreign = blob.media_type.is_foreign();
                         let parts = if foreign { &mut self.graph.foreign } else { &mut self.graph.blobs };
                         parts.push(blob.clone());
                     }

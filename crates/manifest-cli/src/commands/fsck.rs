@@ -4,10 +4,11 @@ use clap::Args;
 use manifest_store::{CheckReport, Finding, Repair, Severity};
 use serde::Serialize;
 
-use super::gc::{TallyReport, counted};
+use super::gc::TallyReport;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::table::clean;
+use crate::words::counted;
 
 /// Exit code where something is damaged.
 const DAMAGED: u8 = 7;

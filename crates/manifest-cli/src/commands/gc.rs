@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::args::duration;
 use crate::context::Context;
 use crate::error::{CliError, Failures};
-use crate::words;
+use crate::words::{self, counted};
 
 /// Remove content that no list and no image in the store needs any more
 ///
@@ -97,8 +97,4 @@ impl Gc {
         context.ui.result(&text, &report)?;
         Ok(failures.code())
     }
-}
-
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -15,17 +15,22 @@ use serde::Serialize;
 
 use self::from::From;
 use self::save::{check_free, save};
-use crate::carried::{Blobs, blob_parts, blobs, counted};
+use crate::carried::{Blobs, blob_parts, blobs};
 use crate::context::Context;
 use crate::entry::shown;
 use crate::error::CliError;
 use crate::gather::finish;
 use crate::report::ListReport;
+use crate::words::counted;
 
 /// Take images and lists out of a layout or an archive into the store, with everything in them
 ///
 /// Without a source the archive is read from standard input; which kind it is is found out. A name of a layout or an
 /// archive is read as that of a list everywhere: app:1.0 is localhost/app:1.0.
+///
+/// What the store has is not copied again. Of that, manifests and whatever has at most 1 MiB are compared with their
+/// digests and written anew when they are damaged; larger layers are not read: manifest fsck --repair moves the
+/// damaged ones away, and the next import brings them again.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -11,6 +11,7 @@ use crate::args::duration;
 use crate::context::{Context, selector};
 use crate::error::{CliError, Failures};
 use crate::report::ListReport;
+use crate::words::counted;
 
 /// Remove lists and images that have no name, or forget the history of lists
 ///
@@ -141,10 +142,8 @@ impl Prune {
 
     fn summary(&self, report: &Report) -> String {
         let would = if self.dry_run { "would have " } else { "" };
-        let counted =
-            |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         if self.history {
-            let changes = report.forgotten.iter().map(|one| one.changes).sum();
+            let changes: usize = report.forgotten.iter().map(|one| one.changes).sum();
             let (changes, records) = (counted(changes, "change"), counted(report.forgotten.len(), "record"));
             return format!("{would}forgotten {changes} of {records}");
         }

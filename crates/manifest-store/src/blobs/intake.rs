@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use manifest_core::{Digest, Hasher, MAX_MANIFEST_SIZE};
+use manifest_core::{Descriptor, Digest, Document, Hasher, MAX_MANIFEST_SIZE};
 
 use super::Verified;
 use super::steps::Steps;
 use crate::backend::{Backend, LockKey, PIECE, Pins, Staging};
 use crate::gc::failed;
-use crate::held::walk;
+use crate::held::{Held, walk};
 use crate::lock::Sharing;
 use crate::store::{Locks, Turn, blocking};
 use crate::{Record, StoreError, StoreOptions};
@@ -39,7 +39,7 @@ impl Intake {
         Ok(Self { backend, options, pins })
     }
 
-    /// Whether a blob of this size is there already, to stay until this is finished.
+    /// Whether a blob of this size is there already, to stay until this is finished. Its content is not looked at.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while somebody collects for longer than [`StoreOptions::lock_timeout`];
@@ -49,27 +49,45 @@ impl Intake {
         under_lock(&self.backend, &self.options, move || pins.pin(&digest, size)).await
     }
 
+    /// The same, and its content is read: one that is damaged is as good as none to whoever can write it again.
+    ///
+    /// # Errors
+    /// As [`Intake::has`].
+    pub async fn has_whole(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
+        if !self.has(digest, size).await? {
+            return Ok(false);
+        }
+        let (backend, digest) = (self.backend.clone(), *digest);
+        blocking(move || match Verified::open(&*backend, digest)?.map(Verified::drain) {
+            None => Ok(false),
+            Some(Err(error)) if error.is_damage() => Ok(false),
+            Some(read) => read.map(|()| true),
+        })
+        .await
+    }
+
+    /// Relies on everything that belongs to these entries of a record, so that it stays until the record is saved that takes
+    /// them over.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for an entry that is not there whole, as far as that is seen without reading layers; else as
+    /// [`Intake::has`].
+    pub async fn rely_on_entries(&self, entries: &[Descriptor]) -> Result<(), StoreError> {
+        self.rely(entries.iter().map(Held::of).collect(), Lost::Refused).await
+    }
+
     /// Relies on everything that a record holds. When the record is still there afterwards, all of it stays.
     pub(crate) async fn rely_on(&self, record: &Record) -> Result<(), StoreError> {
-        let (backend, held) = (self.backend.clone(), record.held());
-        let parts = blocking(move || {
-            let (mut parts, mut seen) = (Vec::new(), BTreeSet::new());
-            walk(held, &mut seen, &mut |held| {
-                let size =
-                    held.size.map_or_else(|| backend.blob_size(&held.digest), |size| Ok(Some(size)))?;
-                parts.extend(size.map(|size| (held.digest, size)));
-                if !held.may_lead() {
-                    return Ok(None);
-                }
-                let content = Verified::open(&*backend, held.digest)?;
-                content.map(|content| content.all(MAX_MANIFEST_SIZE)).transpose()
-            })?;
-            Ok(parts)
-        })
-        .await?;
+        self.rely(record.held(), Lost::PassedOver).await
+    }
+
+    async fn rely(&self, roots: Vec<Held>, lost: Lost) -> Result<(), StoreError> {
+        let backend = self.backend.clone();
+        let parts = blocking(move || parts(&*backend, roots, lost)).await?;
         for (digest, size) in parts {
-            // One that is missing was missing before.
-            self.has(&digest, size).await?;
+            if !self.has(&digest, size).await? && lost == Lost::Refused {
+                return Err(missing(&*self.backend, &digest));
+            }
         }
         Ok(())
     }
@@ -86,12 +104,12 @@ impl Intake {
         Ok(BlobWriter { steps: Steps::new(content), waiting: Vec::new(), _backend: self.backend.clone() })
     }
 
-    /// Writes a small blob, unless it is there.
+    /// Writes a small blob, unless it is there whole.
     ///
     /// # Errors
     /// As [`Intake::has`] and [`BlobWriter::finish`].
     pub async fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.has(digest, bytes.len() as u64).await? {
+        if self.has_whole(digest, bytes.len() as u64).await? {
             return Ok(());
         }
         let mut writer = self.writer(digest, bytes.len() as u64).await?;
@@ -107,6 +125,39 @@ impl Intake {
         // No lock: who collects reads what is relied on first and then the records, and finds one or the other.
         blocking(move || self.pins.finish()).await
     }
+}
+
+/// What becomes of a part that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    /// It was missing before.
+    PassedOver,
+    Refused,
+}
+
+/// All that can be reached from these, with the size of each.
+fn parts(backend: &dyn Backend, roots: Vec<Held>, lost: Lost) -> Result<Vec<(Digest, u64)>, StoreError> {
+    let (mut parts, mut seen) = (Vec::new(), BTreeSet::new());
+    walk(roots, &mut seen, &mut |held| {
+        let size = held.size.map_or_else(|| backend.blob_size(&held.digest), |size| Ok(Some(size)))?;
+        parts.extend(size.map(|size| (held.digest, size)));
+        if !held.may_lead() {
+            return Ok(None);
+        }
+        let content = Verified::open(backend, held.digest)?;
+        let bytes = content.map(|content| content.all(MAX_MANIFEST_SIZE)).transpose()?;
+        if lost == Lost::Refused {
+            let bytes = bytes.as_deref().ok_or_else(|| missing(backend, &held.digest))?;
+            Document::decode(bytes, held.media_type.as_ref())
+                .map_err(|error| StoreError::damaged(backend.blob_path(&held.digest), error.to_string()))?;
+        }
+        Ok(bytes)
+    })?;
+    Ok(parts)
+}
+
+fn missing(backend: &dyn Backend, digest: &Digest) -> StoreError {
+    StoreError::damaged(backend.blob_path(digest), "it is missing")
 }
 
 /// A blob that is being written. It is there when [`BlobWriter::finish`] says so, and not before.

@@ -89,6 +89,12 @@ impl Verified {
         Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
     }
 
+    /// Reads to the end, for the comparison alone.
+    pub(super) fn drain(mut self) -> Result<(), StoreError> {
+        while self.next()?.is_some() {}
+        Ok(())
+    }
+
     /// The whole content, of at most `limit` bytes.
     pub(crate) fn all(mut self, limit: usize) -> Result<Vec<u8>, StoreError> {
         let size = usize::try_from(self.size).ok().filter(|size| *size <= limit).ok_or_else(|| {

@@ -90,9 +90,14 @@ impl Catalog<'_> {
     /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
     pub(crate) fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
         let (_, version) = self.binding(name)?;
+        self.bind(name, id, &version)
+    }
+
+    /// Binds a name over what was read there.
+    pub(super) fn bind(&self, name: &ListName, id: RecordId, over: &Version) -> Result<(), Stop> {
         let pair = format!("{id} {name}");
         let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
-        self.0.write(&Key::Name(name.clone()), &[line.as_bytes()], &version)
+        self.0.write(&Key::Name(name.clone()), &[line.as_bytes()], over)
     }
 
     /// Gives a record a name, takes one from it, or both at once. [`Stop::Again`]: it is not the one that is meant
@@ -256,7 +261,7 @@ impl Catalog<'_> {
 }
 
 /// A step that others rest on: one that may not last ends the change before anybody can see it.
-fn lasting(step: Result<(), Stop>) -> Result<(), Stop> {
+pub(super) fn lasting(step: Result<(), Stop>) -> Result<(), Stop> {
     step.map_err(|stop| match stop {
         Stop::Failed(StoreError::NotDurable(path, error)) => StoreError::Io("sync", path, error).into(),
         other => other,
@@ -265,10 +270,10 @@ fn lasting(step: Result<(), Stop>) -> Result<(), Stop> {
 
 /// The steps of one change: one that is made but may not last does not keep the next from being made.
 #[derive(Debug, Default)]
-struct Steps(Option<StoreError>);
+pub(super) struct Steps(pub(super) Option<StoreError>);
 
 impl Steps {
-    fn done(&mut self, step: Result<(), Stop>) -> Result<(), Stop> {
+    pub(super) fn done(&mut self, step: Result<(), Stop>) -> Result<(), Stop> {
         match step {
             Err(Stop::Failed(error @ StoreError::NotDurable(..))) => {
                 self.0.get_or_insert(error);
@@ -278,7 +283,7 @@ impl Steps {
         }
     }
 
-    fn finish<T>(self, value: T) -> Result<T, Stop> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Stop> {
         self.0.map_or(Ok(value), |error| Err(error.into()))
     }
 }

@@ -113,6 +113,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         order: Order::Free,
     },
     Scenario {
+        about: "a name that goes from one list to another",
+        lists: &[APP, OTHER],
+        writers: &[
+            &[Op::TakeName("app", "other")],
+            &[Op::TakeName("other", "app")],
+            &[Op::Rename("other", "new")],
+        ],
+        kills: 0,
+        order: Order::Free,
+    },
+    Scenario {
         about: "everything",
         lists: &[APP, OTHER],
         writers: &[
@@ -146,6 +157,8 @@ pub(super) const ALONE: &[(Scenario, Op)] = &[
     (alone(&[APP]), Op::Untag("app")),
     (alone(&[APP]), Op::Rename("app", "new")),
     (alone(&[APP]), Op::Remove("app")),
+    (alone(&[APP, OTHER]), Op::TakeName("app", "other")),
+    (alone(&[APP]), Op::TakeName("app", "new")),
 ];
 
 const fn alone(lists: &'static [(Name, &'static [Name], &'static [u64])]) -> Scenario {

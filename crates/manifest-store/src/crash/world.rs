@@ -35,6 +35,8 @@ pub(super) enum Op {
     Create(Name, Name),
     /// A new record with a mark, under a name that may be taken.
     Replace(Name, Name),
+    /// Gives the list a name that may be taken.
+    TakeName(Name, Name),
 }
 
 pub(super) type Name = &'static str;
@@ -98,6 +100,13 @@ impl World {
                     old.names.remove(name);
                 }
                 after.0.insert(born.to_owned(), Listed::new([name]));
+            }
+            Op::TakeName(list, name) => {
+                let born = self.named(list)?.to_owned();
+                if let Some(old) = after.record(name) {
+                    old.names.remove(name);
+                }
+                after.0.get_mut(&born)?.names.insert(name.to_owned());
             }
         }
         Some(after)

@@ -114,6 +114,7 @@ pub(super) async fn perform(store: &Store, op: Op) -> Result<Done, StoreError> {
         }
         Op::Create(new, born) => create(store, new, born, IfTaken::Refuse).await,
         Op::Replace(new, born) => create(store, new, born, IfTaken::Replace).await,
+        Op::TakeName(list, taken) => store.take_name(&which(list), &name(taken)).await.map(drop).map(made),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Blobs: written whole or not at all, read only when they are what their digests say.
 
-use manifest_core::{Algorithm, Digest};
+use manifest_core::{Algorithm, Digest, MediaType};
 use manifest_store::{BlobReader, Store, StoreError};
 
+use crate::collecting::image;
 use crate::fixture::{Home, files, overwrite};
 
 pub(crate) async fn what_is_put_is_read_back(store: &Store) {
@@ -59,6 +60,21 @@ pub(crate) async fn what_is_something_else_is_not_kept(store: &Store) {
     assert_eq!(blobs.bytes(&digest, 5).await.unwrap().as_deref(), Some(&b"right"[..]));
 }
 
+pub(crate) async fn entries_that_are_relied_on_are_there_whole(store: &Store) {
+    let intake = store.blobs().intake().await.unwrap();
+    let image = image(&intake, "amd64", "layer").await;
+    intake.rely_on_entries(std::slice::from_ref(&image.entry)).await.unwrap();
+    let (mut missing, mut short, mut list) = (image.entry.clone(), image.entry.clone(), image.entry.clone());
+    missing.digest = Digest::sha256(b"nothing");
+    short.size -= 1;
+    list.media_type = MediaType::OCI_INDEX;
+    for entry in [missing, short, list] {
+        let refused = intake.rely_on_entries(&[image.entry.clone(), entry.clone()]).await;
+        let Err(StoreError::Damaged { path, .. }) = refused else { panic!("{refused:?}") };
+        assert!(path.ends_with(entry.digest.hex()), "{path:?}");
+    }
+}
+
 /// All of a blob, as it comes.
 async fn read(reader: &mut BlobReader) -> Result<Vec<u8>, StoreError> {
     let mut all = Vec::new();
@@ -97,6 +113,21 @@ async fn a_writer_that_is_given_up_leaves_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     panic!("a temporary file stays");
+}
+
+#[tokio::test]
+async fn a_blob_that_was_changed_is_there_and_not_whole_until_it_is_put_again() {
+    let home = Home::new();
+    let digest = home.blob(b"content").await;
+    let path = home.store().blobs().path(&digest).await.unwrap().unwrap();
+    let intake = home.store().blobs().intake().await.unwrap();
+    assert!(intake.has_whole(&digest, 7).await.unwrap());
+    overwrite(&path, b"CONTENT");
+    assert!(intake.has(&digest, 7).await.unwrap());
+    assert!(!intake.has_whole(&digest, 7).await.unwrap());
+    intake.put(&digest, b"content").await.unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), b"content");
+    assert!(!intake.has_whole(&Digest::sha256(b"x"), 1).await.unwrap());
 }
 
 #[tokio::test]

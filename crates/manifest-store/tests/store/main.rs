@@ -29,6 +29,7 @@ macro_rules! with_sentences {
             a_taken_name_is_refused_or_taken_over
             a_record_can_have_several_names
             a_name_that_another_record_has_is_refused
+            a_name_that_is_taken_goes_from_one_record_to_the_other
             ids_and_their_prefixes_serve_as_names
             a_name_wins_over_an_id
             removing_by_name_frees_the_name_and_then_the_record
@@ -49,6 +50,7 @@ macro_rules! with_sentences {
             what_nobody_names_or_holds_is_stale_after_a_while
             what_is_put_is_read_back
             what_is_something_else_is_not_kept
+            entries_that_are_relied_on_are_there_whole
             what_nobody_holds_goes_and_is_counted
             what_two_lists_share_goes_with_the_second
             what_lists_in_lists_hold_stays

@@ -7,7 +7,9 @@ use manifest_store::{Base, Draft, Force, IfTaken, Selector, Store, StoreError, U
 
 use crate::fixture::{add, digests, draft, entry, name, source, which};
 
-pub(crate) use crate::blobs::{what_is_put_is_read_back, what_is_something_else_is_not_kept};
+pub(crate) use crate::blobs::{
+    entries_that_are_relied_on_are_there_whole, what_is_put_is_read_back, what_is_something_else_is_not_kept,
+};
 pub(crate) use crate::collecting::{
     a_copy_holds_what_the_first_held, what_can_be_undone_is_held_until_the_history_is_forgotten,
     what_lists_in_lists_hold_stays, what_nobody_holds_goes_and_is_counted,
@@ -98,6 +100,25 @@ pub(crate) async fn a_name_that_another_record_has_is_refused(store: &Store) {
     assert_eq!(store.load(&which("two")).await.unwrap().names(), [name("two")]);
     store.untag(&name("one")).await.unwrap();
     store.tag(&which("two"), &name("one")).await.unwrap();
+}
+
+pub(crate) async fn a_name_that_is_taken_goes_from_one_record_to_the_other(store: &Store) {
+    let old = store.create(&name("old"), draft([1]), IfTaken::Refuse).await.unwrap();
+    let new = store.create(&name("new"), draft([2]), IfTaken::Refuse).await.unwrap();
+    let taken = store.take_name(&which("new"), &name("old")).await.unwrap();
+    assert_eq!((taken.id(), taken.names()), (new.id(), &[name("new"), name("old")][..]));
+    assert_eq!(taken.history().changes().last().unwrap().tagged, [name("old")]);
+    assert_eq!(store.load(&which("old")).await.unwrap(), taken);
+    let left = store.load(&old.id().into()).await.unwrap();
+    assert!(left.names().is_empty());
+    assert_eq!(left.history().changes().last().unwrap().untagged, [name("old")]);
+
+    assert_eq!(store.take_name(&which("new"), &name("old")).await.unwrap(), taken, "it has it already");
+    store.take_name(&old.id().into(), &name("free")).await.unwrap();
+    assert_eq!(store.load(&which("free")).await.unwrap().id(), old.id());
+    store.remove(&which("new"), Force::No).await.unwrap();
+    store.remove(&which("old"), Force::No).await.unwrap();
+    assert!(!store.exists(&which("old")).await.unwrap(), "it went back");
 }
 
 pub(crate) async fn ids_and_their_prefixes_serve_as_names(store: &Store) {

@@ -44,12 +44,8 @@ pub(super) async fn save(
         }
         let record = match &saved {
             None => store.create(name, new.clone(), if_taken).await,
-            Some(saved) => {
-                if before.is_some() && if_taken == IfTaken::Replace {
-                    store.untag(name).await?;
-                }
-                store.tag(&saved.id().into(), name).await
-            }
+            Some(saved) if if_taken == IfTaken::Replace => store.take_name(&saved.id().into(), name).await,
+            Some(saved) => store.tag(&saved.id().into(), name).await,
         };
         saved = Some(record.map_err(advised)?);
         if let Some(before) = before {
@@ -69,7 +65,8 @@ async fn find(store: &Store, name: &ListName) -> Result<Option<Record>, CliError
 
 /// Whether a record is this image, taken in before.
 fn is_same(record: &Record, one: &Wanted) -> bool {
-    record.origin() == Came::Imported && record.encoded().digest == one.image.descriptor.digest
+    // The digest of the layout may be made with another algorithm than ours.
+    record.origin() == Came::Imported && one.image.descriptor.digest.verifies(&record.encoded().bytes)
 }
 
 fn advised(error: StoreError) -> CliError {
