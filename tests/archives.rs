@@ -173,6 +173,14 @@ fn an_import_that_is_interrupted_leaves_nothing_under_the_name_of_a_digest() {
     }
     manifest(&workspace, "import --oci-dir images --replace").ok();
     assert_eq!(check_blobs(&workspace), image.blobs().len() + 1);
+    manifest(&workspace, "gc --grace 0").ok();
+    for dir in ["blobs/sha256", "records", "names", "intakes"] {
+        let left = fs::read_dir(workspace.store().join(dir)).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> =
+            left.filter(|name| dir == "intakes" || name.to_string_lossy().starts_with('.')).collect();
+        assert!(left.is_empty(), "{dir}: {left:?}");
+    }
+    assert_eq!(check_blobs(&workspace), image.blobs().len() + 1);
     let digest = image.digest().to_string();
     assert_eq!(json(&workspace, "ls")["lists"].as_array().unwrap().len(), 1);
     assert_eq!(json(&workspace, "ls")["lists"][0]["digest"], *digest);

@@ -10,6 +10,8 @@
 
 #[path = "concurrency/holds.rs"]
 mod holds;
+#[path = "concurrency/interrupted.rs"]
+mod interrupted;
 
 use std::collections::BTreeSet;
 use std::fs;

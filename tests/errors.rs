@@ -14,6 +14,8 @@ mod in_process;
 
 #[path = "errors/content.rs"]
 mod content;
+#[path = "errors/kinds.rs"]
+mod kinds;
 #[path = "errors/machine.rs"]
 mod machine;
 #[path = "errors/store.rs"]

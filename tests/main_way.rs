@@ -68,6 +68,7 @@ fn sha256(text: &str) -> String {
     Digest::sha256(text.as_bytes()).to_string()
 }
 
+/// A0-11.
 #[test]
 fn a_list_of_five_images_takes_eleven_requests_and_stands_there_to_the_byte() {
     let (registry, workspace) = (DockerRegistry::plain(), Workspace::new());

@@ -12,6 +12,8 @@
 
 mod in_process;
 
+#[path = "output/checks.rs"]
+mod checks;
 #[path = "output/json.rs"]
 mod json;
 #[path = "output/streams.rs"]

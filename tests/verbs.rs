@@ -26,6 +26,8 @@ mod cache;
 mod create;
 #[path = "verbs/create_from.rs"]
 mod create_from;
+#[path = "verbs/documents.rs"]
+mod documents;
 #[path = "verbs/export.rs"]
 mod export;
 #[path = "verbs/help.rs"]
@@ -34,14 +36,20 @@ mod help;
 mod history;
 #[path = "verbs/holds.rs"]
 mod holds;
+#[path = "verbs/ids.rs"]
+mod ids;
 #[path = "verbs/import.rs"]
 mod import;
 #[path = "verbs/inspect.rs"]
 mod inspect;
+#[path = "verbs/inspect_image.rs"]
+mod inspect_image;
 #[path = "verbs/ls.rs"]
 mod ls;
 #[path = "verbs/names.rs"]
 mod names;
+#[path = "verbs/origins.rs"]
+mod origins;
 #[path = "verbs/pool.rs"]
 mod pool;
 #[path = "verbs/prune.rs"]
@@ -50,3 +58,5 @@ mod prune;
 mod push;
 #[path = "verbs/remove.rs"]
 mod remove;
+#[path = "verbs/root.rs"]
+mod root;

@@ -50,6 +50,7 @@ fn a_name_that_the_layout_lacks_shows_those_that_it_has() {
         .says("image_not_found", &[":latest", "2 manifests: linux-amd64, linux-arm64"]);
 }
 
+/// A0-4.
 #[test]
 fn a_blob_of_a_layout_that_was_changed_is_refused() {
     let cli = Cli::new();
@@ -80,6 +81,7 @@ fn an_image_configuration_that_was_changed_is_refused() {
     cli.fails(3, &format!("add app {image}")).says("image_not_found", &[&config.to_string()]);
 }
 
+/// A0-4.
 #[test]
 fn wrong_bytes_of_a_registry_are_refused() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());
@@ -88,7 +90,7 @@ fn wrong_bytes_of_a_registry_are_refused() {
     cli.ok("create app");
     let image = format!("{}/app", registry.address());
     cli.fails(7, &format!("add app --retry 0 {image}@{digest}"))
-        .says("bad_content", &[&digest.to_string(), &registry.address()]);
+        .says("bad_content", &[&format!("should be {digest}"), "is sha256:", &registry.address()]);
     registry.clear_rules();
     registry.on(Method::Get, "/v2/app/blobs/*").wrong_bytes().always();
     let failed = cli.fails(7, &format!("add app --retry 0 {image}:1"));

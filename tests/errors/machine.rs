@@ -126,6 +126,7 @@ fn a_full_disk_changes_nothing_and_says_so() {
     run(&["push", "small", &format!("oci:{}:a", layout.display())]).ok();
 }
 
+/// A4-2.
 #[test]
 fn a_store_that_may_not_be_written_can_still_be_read() {
     let workspace = Workspace::new();

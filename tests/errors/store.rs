@@ -87,6 +87,7 @@ fn without_a_home_the_store_must_be_named() {
     cli.ok("version");
 }
 
+/// A4-2.
 #[test]
 fn a_store_that_is_a_file_is_named() {
     let cli = Cli::new();

@@ -30,7 +30,7 @@ fn a_bad_reference_is_misuse_that_shows_how_it_is_written() {
         ("host.example/UPPER", "lower case"),
         ("host.example/a@sha256:12", "12"),
         ("docker://", "empty"),
-        ("http://host.example/app", "scheme"),
+        ("http://host.example/app", "\"http://\" is not supported"),
         ("oci:", "names no directory"),
         ("oci:dir:@x", "position"),
         ("dir:/tmp", "\"dir:\" is not supported"),

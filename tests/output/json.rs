@@ -116,6 +116,7 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("annotate app:1.0 --platform linux/arm64 --annotation org.example.board=rpi5"),
         cli.json("inspect app:1.0"),
         cli.json(&format!("inspect {amd64}")),
+        cli.json(&format!("inspect --layers {amd64}")),
         cli.json(&format!("push --dry-run app:1.0 oci:{}:1.0", layout.display())),
         cli.json("remove app:1.0 --platform linux/arm64"),
         cli.json("tag app:1.0 registry.example.com/app:1.0"),

@@ -70,6 +70,7 @@ fn replace_adds_where_there_is_nothing_to_replace() {
     cli.fails(2, "add app --replace --allow-duplicate oci:/x").says("misuse", &["cannot be used with"]);
 }
 
+/// A0-8.
 #[test]
 fn a_digest_that_is_there_stays_as_it_is() {
     let cli = Cli::new();

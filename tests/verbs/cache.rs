@@ -35,6 +35,11 @@ fn what_was_read_once_serves_when_the_registry_is_gone() {
     let added = cli.json(&format!("add other --retry 0 --platform linux/arm64 {place}:all"));
     assert!(added["added"][0]["cached"].is_string(), "{added}");
 
+    // However the reference is written.
+    cli.ok("create again");
+    cli.ok(&format!("add again --retry 0 --all docker://{place}:all"));
+    assert_eq!(cli.json("cache ls")["references"].as_array().unwrap().len(), 1);
+
     // --refresh wants the registry's own answer.
     cli.ok("create strict");
     cli.fails(5, &format!("add strict --retry 0 --refresh --all {place}:all"));

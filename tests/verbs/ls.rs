@@ -145,6 +145,7 @@ fn an_unknown_filter_is_told_the_known_ones() {
     cli.fails(2, "ls --filter platform=linux").says("misuse", &["linux"]);
 }
 
+/// A4-19.
 #[test]
 fn programs_see_where_it_came_from_where_it_went_and_who_holds_it() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());

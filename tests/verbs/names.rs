@@ -4,6 +4,7 @@ use manifest_testkit::{FakeRegistry, Image};
 
 use crate::in_process::Cli;
 
+/// A1-4.
 #[test]
 fn names_are_completed() {
     let cli = Cli::new();
@@ -20,6 +21,7 @@ fn names_are_completed() {
     }
 }
 
+/// A1-4.
 #[test]
 fn texts_that_are_no_names_are_refused() {
     let cli = Cli::new();
@@ -111,6 +113,7 @@ fn untag_takes_names_and_leaves_the_list() {
     assert!(ran.stderr.contains("localhost/gone:latest"), "{ran:?}");
 }
 
+/// A1-10.
 #[test]
 fn rm_takes_a_name_and_with_the_last_one_the_list() {
     let cli = Cli::new();
@@ -151,6 +154,7 @@ fn rm_goes_on_after_an_error_and_tells_each() {
     cli.fails(2, "rm app NotAName").says("invalid_reference", &["NotAName"]);
 }
 
+/// A1-10.
 #[test]
 fn rm_may_ignore_what_is_not_there() {
     let cli = Cli::new();

@@ -177,6 +177,54 @@ fn content_that_is_missing_is_damage_and_names_its_digest() {
     assert_eq!(cli.ok("gc --grace 0"), "0 blobs, 0 B\n", "what is left stays");
 }
 
+/// A4-5.
+#[test]
+fn what_is_shown_of_a_record_says_what_content_is_lost() {
+    let cli = Cli::new();
+    let image = Image::new("linux/amd64").layer("layer");
+    import(&cli, "app", &image);
+    cli.ok("create list store:app");
+    cli.ok(&format!("add list {}", cli.image("linux/arm64")));
+    let raw = cli.ok("inspect --raw list");
+    let parts = image.blobs().into_iter().map(|blob| blob.digest).chain([image.digest()]);
+    for digest in parts {
+        let file = blob_file(&cli, &digest);
+        let whole = fs::read(&file).unwrap();
+        let damages = [None, Some(&whole[1..])];
+        for damage in damages {
+            match damage {
+                Some(bytes) => fs::write(&file, bytes).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            for name in ["app", "list"] {
+                let (text, json) =
+                    (cli.run(&format!("inspect {name}")), cli.run(&format!("inspect {name} --output json")));
+                assert_eq!((text.code, json.code), (Some(7), Some(7)), "{text:?}");
+                assert!(
+                    text.stdout.contains(&image.digest().to_string()),
+                    "it is shown all the same: {text:?}"
+                );
+                assert!(
+                    text.stderr.contains(&digest.hex()) && text.stderr.contains(" is damaged: "),
+                    "{text:?}"
+                );
+                let error: Value = serde_json::from_str(json.stderr.trim()).unwrap();
+                assert_eq!(error["error"]["kind"], "damaged");
+                let _shown: Value = serde_json::from_str(&json.stdout).unwrap();
+            }
+            assert_eq!(cli.ok("inspect --raw list"), raw, "the document itself is whole");
+        }
+        fs::write(&file, whole).unwrap();
+        cli.ok("inspect app");
+        cli.ok("inspect list");
+    }
+    // What it had before and may have again by an undo is not part of it.
+    cli.ok("remove list --platform linux/amd64");
+    cli.ok("rm app");
+    fs::remove_dir_all(cli.workspace.store().join("blobs")).unwrap();
+    cli.ok("inspect list");
+}
+
 #[test]
 fn a_damaged_record_keeps_all_content_and_is_moved_aside_on_request() {
     let cli = Cli::new();

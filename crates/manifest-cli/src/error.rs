@@ -252,7 +252,8 @@ impl CliError {
 }
 
 /// How images are named.
-const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME] or store:LIST";
+const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME], \
+     docker-archive:FILE[:NAME] or store:LIST";
 
 /// An error with its causes, on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {

@@ -190,7 +190,7 @@ impl Images {
             Location::Registry(reference) => {
                 let reference = Known::name(reference);
                 let known = Known { place: &place, which: &which, reference: &reference, fresh: self.fresh };
-                resolve_known(known, &store.cache(), &self.selection).await?
+                resolve_known(known, store, &self.selection).await?
             }
             _ => (resolve(&place, &which, &self.selection, &what).await?, None),
         };

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::descriptor::{Annotations, Descriptor};
 use crate::json::{self, JsonError};
-use crate::{MediaType, Platform};
+use crate::{Digest, MediaType, Platform};
 
 /// The largest image configuration that is read, in bytes (8 MiB).
 pub const MAX_CONFIG_SIZE: usize = 8 << 20;
@@ -38,6 +38,16 @@ impl ImageManifest {
         std::iter::once(&self.config).chain(&self.layers)
     }
 
+    /// Each layer with its diff ID, the digest of what it is when unpacked, as this configuration tells; nothing when it
+    /// tells of another number of layers.
+    ///
+    /// Spec: OCI image-spec v1.1.1 `config.md`.
+    pub fn layers_with_ids(&self, config: &[u8]) -> impl Iterator<Item = (&Descriptor, Digest)> {
+        let ids = serde_json::from_slice(config).map(|config: Unpacked| config.rootfs.diff_ids);
+        let ids = ids.ok().filter(|ids| ids.len() == self.layers.len()).unwrap_or_default();
+        self.layers.iter().zip(ids)
+    }
+
     /// Whether its configuration tells the platform: artifacts have none.
     pub fn has_platform(&self) -> bool {
         self.artifact_type.is_none() && self.config.media_type.is_image_config()
@@ -46,6 +56,17 @@ impl ImageManifest {
 
 /// Bytes of a list of features that are read; millions of empty ones would fit into a configuration.
 const MAX_FEATURES: usize = 64 << 10;
+
+/// What a configuration tells of layers.
+#[derive(Deserialize)]
+struct Unpacked {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
+}
 
 #[derive(Deserialize)]
 struct Config<'a> {

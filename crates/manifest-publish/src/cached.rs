@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use manifest_core::{Descriptor, Digest, MediaType, Reference, Tag};
-use manifest_store::{Cache, Cached, CachedDocument};
+use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Reference, Tag};
+use manifest_store::{Blobs, Cached, CachedDocument, Store};
 use manifest_transport::{At, Fetched, Place, TransportError, Which};
 
 use crate::documents::Documents;
@@ -49,15 +49,16 @@ pub enum Fresh {
 ///
 /// A digest stands for the same content for ever, so that one that is remembered costs no request. A tag is asked for;
 /// only when the registry cannot be reached at all, what the tag stood for last serves, and the time when that was read
-/// comes with the outcome.
+/// comes with the outcome. Configurations that the store has are not read elsewhere.
 ///
 /// # Errors
 /// As [`resolve`]; [`ResolveError::Store`] when what is remembered is needed and damaged.
 pub async fn resolve_known(
     source: Known<'_>,
-    cache: &Cache,
+    store: &Store,
     selection: &Selection,
 ) -> Result<(Resolved, Option<Timestamp>), ResolveError> {
+    let (cache, blobs) = (store.cache(), store.blobs());
     let may_serve = source.fresh == Fresh::WherePossible;
     let is_digest = matches!(source.which, Which::Remote(At::Digest(_)));
     if may_serve && is_digest
@@ -67,7 +68,7 @@ pub async fn resolve_known(
     {
         return Ok((resolved, Some(cached.fetched)));
     }
-    let live = Remembering { place: source.place, read: Mutex::default() };
+    let live = Remembering { place: source.place, blobs, read: Mutex::default() };
     match resolve(&live, source.which, selection, source.reference).await {
         Ok(resolved) => {
             let documents = live.read.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -102,6 +103,7 @@ const fn is_out_of_reach(error: &TransportError) -> bool {
 /// A place, and all that was read there.
 struct Remembering<'a> {
     place: &'a Place,
+    blobs: Blobs,
     read: Mutex<Vec<CachedDocument>>,
 }
 
@@ -122,7 +124,11 @@ impl Documents for Remembering<'_> {
     }
 
     async fn config(&self, config: &Descriptor) -> Result<Bytes, TransportError> {
-        let bytes = self.place.config(config).await?;
+        let bytes = match self.blobs.bytes(&config.digest, MAX_CONFIG_SIZE).await {
+            Ok(Some(bytes)) if bytes.len() as u64 == config.size => Bytes::from(bytes),
+            // What is wrong here is right there.
+            _ => self.place.config(config).await?,
+        };
         self.note(config.digest, &config.media_type, &bytes);
         Ok(bytes)
     }

@@ -124,7 +124,7 @@ impl Catalog<'_> {
         match ids.as_slice() {
             [] => Ok(None),
             [id] => Ok(Some(*id)),
-            _ => Err(StoreError::AmbiguousId { prefix: prefix.to_owned(), matches: ids.len() }),
+            _ => Err(StoreError::AmbiguousId { prefix: prefix.to_owned(), matches: ids }),
         }
     }
 
@@ -132,24 +132,8 @@ impl Catalog<'_> {
     pub(crate) fn load_all(&self) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
         self.0.check()?;
         let ids = self.0.ids()?;
-        let each = ids.len().div_ceil(self.0.width()).max(1);
-        let read = |ids: &[RecordId]| -> Vec<_> {
-            let found = ids.iter().filter_map(|id| self.read(*id).transpose());
-            found.map(|found| found.map(|found| found.record)).collect()
-        };
-        let mut all: Vec<_> = std::thread::scope(|threads| {
-            let started: Vec<_> = ids
-                .chunks(each)
-                .map(|ids| (ids, std::thread::Builder::new().spawn_scoped(threads, move || read(ids))))
-                .collect();
-            let join =
-                |(ids, started): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match started {
-                    Ok(started) => started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                    // The system has no thread left to give.
-                    Err(_) => read(ids),
-                };
-            started.into_iter().flat_map(join).collect()
-        });
+        let read = |id: &RecordId| self.read(*id).map(|found| found.map(|found| found.record)).transpose();
+        let mut all = spread(&ids, self.0.width(), read);
         all.sort_by(|a, b| match (a, b) {
             (Ok(a), Ok(b)) => {
                 b.updated().cmp(&a.updated()).then_with(|| a.names().cmp(b.names())).then(a.id().cmp(&b.id()))
@@ -170,6 +154,29 @@ impl Catalog<'_> {
     pub(crate) fn write(&self, head: &[u8], record: &Record, over: &Version) -> Result<(), Stop> {
         self.0.write(&Key::Record(record.id()), &[head, &record.encoded().bytes], over)
     }
+}
+
+/// What comes of looking at each of these, in their order; on as many threads as `width` says.
+pub(crate) fn spread<T: Sync, R: Send>(
+    all: &[T],
+    width: usize,
+    look: impl Fn(&T) -> Option<R> + Sync,
+) -> Vec<R> {
+    let each = all.len().div_ceil(width).max(1);
+    let part = |part: &[T]| -> Vec<R> { part.iter().filter_map(&look).collect() };
+    std::thread::scope(|threads| {
+        let started: Vec<_> = all
+            .chunks(each)
+            .map(|some| (some, std::thread::Builder::new().spawn_scoped(threads, || part(some))))
+            .collect();
+        let join = |(some, started): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match started
+        {
+            Ok(started) => started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system has no thread left to give.
+            Err(_) => part(some),
+        };
+        started.into_iter().flat_map(join).collect()
+    })
 }
 
 /// The id and the name that the file of a name holds.

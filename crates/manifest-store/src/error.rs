@@ -62,12 +62,12 @@ pub enum StoreError {
         newest: u64,
     },
     /// More than one id begins with these digits.
-    #[error("{matches} records have ids that begin with {prefix}")]
+    #[error("{} records have ids that begin with {prefix}: {}", matches.len(), joined(matches))]
     AmbiguousId {
         /// The digits.
         prefix: String,
-        /// How many records there are.
-        matches: usize,
+        /// The ids that begin with them.
+        matches: Vec<RecordId>,
     },
     /// Another process kept this locked for the whole of the allowed wait.
     #[error("{0} is in use by {1} (waited {s} s)", s = .2.as_secs_f64())]

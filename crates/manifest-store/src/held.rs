@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use manifest_core::{Descriptor, Digest, Document, ImageManifest, Kind, MAX_MANIFEST_SIZE, MediaType};
+use manifest_core::{Descriptor, Digest, Document, Kind, MAX_MANIFEST_SIZE, MediaType};
 
 use crate::StoreError;
 
@@ -67,27 +67,4 @@ pub(crate) fn walk(
         }
     }
     Ok(())
-}
-
-/// The layers of an image as its configuration counts them: the digest of each when it is not compressed.
-fn diff_ids(config: &[u8]) -> Vec<Digest> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        rootfs: RootFs,
-    }
-    #[derive(serde::Deserialize)]
-    struct RootFs {
-        diff_ids: Vec<Digest>,
-    }
-    serde_json::from_slice(config).map(|config: Config| config.rootfs.diff_ids).unwrap_or_default()
-}
-
-/// Each layer of an image with its digest when it is not compressed.
-pub(crate) fn layers<'a>(
-    image: &'a ImageManifest,
-    config: &[u8],
-) -> impl Iterator<Item = (&'a Descriptor, Digest)> + use<'a> {
-    let ids = diff_ids(config);
-    let fit = ids.len() == image.layers.len();
-    image.layers.iter().zip(ids).filter(move |_| fit)
 }

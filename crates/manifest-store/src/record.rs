@@ -180,22 +180,23 @@ impl Record {
     ///
     /// Those that it has now come with their descriptors.
     pub(crate) fn held(&self) -> Vec<Held> {
-        let here = |sources: &Sources| -> Vec<Digest> {
-            let here = sources.iter().filter(|source| source.place == Source::HERE);
-            here.flat_map(|source| source.entries.iter().copied()).collect()
-        };
-        let now: BTreeSet<Digest> = here(&self.header.sources).into_iter().collect();
+        let now: BTreeSet<Digest> = here(&self.header.sources).collect();
+        let before = self.header.history.changes().iter().filter_map(|change| change.was.as_ref());
+        let before: BTreeSet<Digest> = before.flat_map(|was| here(&was.sources)).collect();
+        let gone = before.difference(&now).map(|digest| Held::unknown(*digest));
+        self.held_now().into_iter().chain(gone).collect()
+    }
+
+    /// Those of [`Record::held`] that it has now.
+    pub(crate) fn held_now(&self) -> Vec<Held> {
+        let now: BTreeSet<Digest> = here(&self.header.sources).collect();
         let entries = self.entries().iter().filter(|entry| now.contains(&entry.digest)).map(Held::of);
         let image = self.image().filter(|_| now.contains(&self.document.digest)).map(|_| Held {
             digest: self.document.digest,
             size: Some(self.document.bytes.len() as u64),
             media_type: Some(self.document.media_type.clone()),
         });
-        let before = self.header.history.changes().iter().filter_map(|change| change.was.as_ref());
-        let before: BTreeSet<Digest> = before.flat_map(|was| here(&was.sources)).collect();
-        let gone =
-            before.difference(&now).map(|digest| Held { digest: *digest, size: None, media_type: None });
-        entries.chain(image).chain(gone).collect()
+        entries.chain(image).collect()
     }
 
     /// The other records that it has entries of.
@@ -329,6 +330,12 @@ impl Record {
         }
         self.header.names = names;
     }
+}
+
+/// The entries of these sources that the store keeps itself.
+fn here(sources: &Sources) -> impl Iterator<Item = Digest> {
+    let here = sources.iter().filter(|source| source.place == Source::HERE);
+    here.flat_map(|source| source.entries.iter().copied())
 }
 
 impl Stamp {

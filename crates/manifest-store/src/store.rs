@@ -2,6 +2,7 @@
 
 mod connect;
 mod copy;
+mod lost;
 mod prune;
 mod take;
 mod waiting;

@@ -95,7 +95,10 @@ impl FromStr for Location {
         if text.starts_with("localhost/") {
             return Ok(Self::Store(text.to_owned()));
         }
-        registry(text)
+        match text.split_once("://") {
+            Some((transport, _)) => Err(LocationError::Unsupported(format!("{transport}://"))),
+            None => registry(text),
+        }
     }
 }
 
@@ -189,6 +192,7 @@ mod tests {
             ("oci-archive:a:@-1", "position"),
             ("dir:/x", "\"dir:\" is not supported"),
             ("containers-storage:x", "not supported"),
+            ("library://x/y", "\"library://\" is not supported"),
             ("docker://", "not a valid image reference"),
             ("Foo Bar", "not a valid image reference"),
         ] {

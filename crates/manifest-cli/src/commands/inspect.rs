@@ -1,16 +1,17 @@
 //! `manifest inspect`
 
+mod image;
 mod text;
 
 use clap::Args;
-use manifest_core::{Descriptor, Document, Encoded, Format, ImageManifest, List};
+use manifest_core::{Descriptor, Document, Encoded, Format, ImageManifest, List, Platform};
 use manifest_store::{Content, Record, Store};
 use manifest_transport::Location;
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
 use crate::context::{Context, selector};
-use crate::error::CliError;
+use crate::error::{CliError, Failures};
 use crate::gather::location;
 use crate::holders::{HolderReport, holders};
 use crate::report::{DocumentReport, EntryReport, ListReport, SourceReport, sources};
@@ -24,9 +25,10 @@ Examples:
   manifest inspect app:1.0
   manifest inspect docker://registry.example.com/app:1.0
   manifest inspect --raw app:1.0 | sha256sum
-  manifest inspect --holders --sources app:1.0")]
+  manifest inspect --holders --sources app:1.0
+  manifest inspect --config --platform linux/arm64 app:1.0 | jq .config.Env")]
 pub(crate) struct Inspect {
-    /// The list or image: a name or id in the store, or docker://… or oci:…
+    /// The list or image: a name or id in the store, or docker://…, oci:…, oci-archive:… or docker-archive:…
     list: String,
     /// Print the document itself, to the byte
     #[arg(long)]
@@ -40,6 +42,15 @@ pub(crate) struct Inspect {
     /// Show where each entry came from: what was typed, where it is read, and the digest it is pinned to
     #[arg(long, conflicts_with = "raw")]
     sources: bool,
+    /// Print the configuration of an image, to the byte
+    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources", "layers"])]
+    config: bool,
+    /// Show the layers of an image, each with its digest and with that of what it is when unpacked
+    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources"])]
+    layers: bool,
+    /// With --config or --layers: the image for this platform, as in linux/arm64
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -79,7 +90,18 @@ struct Beside {
 
 impl Inspect {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
-        let elsewhere = ["docker://", "oci:"].iter().any(|transport| self.list.starts_with(transport));
+        let mut failures = Failures::default();
+        let elsewhere = ["docker://", "oci:", "oci-archive:", "docker-archive:"];
+        let elsewhere = elsewhere.iter().any(|transport| self.list.starts_with(transport));
+        if self.config || self.layers {
+            let whole = self.whole(context, elsewhere).await?;
+            let print = if self.config { whole.print_config(context) } else { whole.print_layers(context) };
+            return print.map(|()| 0);
+        }
+        if self.platform.is_some() {
+            let message = "--platform goes with --config or --layers".to_owned();
+            return Err(CliError::Misuse(message, "without it all entries are shown"));
+        }
         match (elsewhere, self.list.split_once(':')) {
             (false, Some((transport, _))) if transport != "store" => {
                 // Only to say that a transport is not supported; a name with a tag passes.
@@ -87,9 +109,12 @@ impl Inspect {
                     CliError::Location(manifest_transport::LocationError::Unsupported(_)) => Err(error),
                     _ => Ok(()),
                 })?;
-                self.local(context, &self.list).await?;
+                self.local(context, &self.list, &mut failures).await?;
             }
-            (false, _) => self.local(context, self.list.strip_prefix("store:").unwrap_or(&self.list)).await?,
+            (false, _) => {
+                let name = self.list.strip_prefix("store:").unwrap_or(&self.list);
+                self.local(context, name, &mut failures).await?;
+            }
             (true, _) if self.holders || self.sources => {
                 let message = format!("{} is not in the store", self.list);
                 return Err(CliError::Misuse(
@@ -99,10 +124,10 @@ impl Inspect {
             }
             (true, _) => self.remote(context).await?,
         }
-        Ok(0)
+        Ok(failures.code())
     }
 
-    async fn local(&self, context: &Context, name: &str) -> Result<(), CliError> {
+    async fn local(&self, context: &Context, name: &str, failures: &mut Failures) -> Result<(), CliError> {
         let store = context.store()?;
         let record = store.load(&selector(name)?).await.map_err(|error| {
             let hint =
@@ -116,6 +141,10 @@ impl Inspect {
         };
         if self.raw {
             return Ok(context.ui.raw(&encoded.bytes)?);
+        }
+        // It is shown all the same; the exit code tells of this.
+        for lost in store.lost(&record).await? {
+            failures.add(context, lost);
         }
         let beside = self.beside(&store, &record).await?;
         let (origin, head) = (format!("store:{name}"), text::record(&record));

@@ -8,7 +8,7 @@ use super::{Blobs, Verified};
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::catalog::{Catalog, Found};
-use crate::held::{layers, walk};
+use crate::held::walk;
 
 /// A blob that is some layer, in one of its compressions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn known_layers(backend: &dyn Backend) -> Result<BTreeMap<(Digest, Digest), Medi
                 && image.config.media_type.is_image_config()
                 && let Some(config) = content(image.config.digest, MAX_CONFIG_SIZE)?
             {
-                let layers = layers(&image, &config);
+                let layers = image.layers_with_ids(&config);
                 known.extend(layers.map(|(layer, id)| ((layer.digest, id), layer.media_type.clone())));
             }
             Ok(Some(bytes))

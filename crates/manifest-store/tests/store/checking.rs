@@ -108,6 +108,10 @@ async fn a_held_blob_that_is_missing_is_damage_and_a_remote_one_is_not() {
     assert_eq!(whats(&report), [(Severity::Damage, &*format!("{layer} is missing"))]);
     assert!(report.findings[0].lost.contains("localhost/held:latest"), "{report:?}");
     assert_eq!(report.remote, 3);
+    let lost = async |name: &str| store.lost(&store.load(&which(name)).await.unwrap()).await.unwrap();
+    let [error] = &lost("held").await[..] else { panic!("one blob is missing") };
+    assert!(error.to_string().ends_with(&format!("{layer} is missing")), "{error}");
+    assert!(lost("app").await.is_empty(), "what is elsewhere is not asked for");
 }
 
 #[tokio::test]
