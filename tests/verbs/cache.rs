@@ -106,6 +106,8 @@ fn what_is_remembered_wrongly_is_never_served() {
     registry.kill();
     cli.ok("create third");
     cli.fails(7, &format!("add third --retry 0 {place}:one")).says("damaged", &["not what was remembered"]);
+    assert_eq!(cli.ok("cache rm --all"), format!("{}\n", file.display()));
+    assert_eq!(cli.json("cache ls")["references"], json!([]));
 }
 
 /// The places of images that were moved are read again; the rest of the list stays.

@@ -308,7 +308,7 @@ fn store(error: &StoreError) -> Meaning {
         StoreError::NotDurable(..) => {
             meaning("not_durable", 11).hint("run the command again; that is harmless")
         }
-        StoreError::TooLarge(_) => meaning("too_large", 2),
+        StoreError::TooLarge(_) | StoreError::NotToBeKept(_) => meaning("too_large", 2),
         StoreError::Address { .. } => meaning("store_address", 2).hint(
             "a store is a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX; what else a \
              cloud needs comes from its environment variables, such as AZURE_STORAGE_ACCOUNT_NAME",

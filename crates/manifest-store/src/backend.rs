@@ -85,6 +85,8 @@ pub(crate) enum Key {
 pub(crate) enum LockKey {
     /// The blobs: alone for who removes some, shared for who relies on them before anything says so.
     Pool(Sharing),
+    /// The same for who changes nothing, not even a lock.
+    PoolAsItIs(Sharing),
     Name(ListName),
     Record(RecordId),
 }

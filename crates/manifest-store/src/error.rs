@@ -121,6 +121,9 @@ pub enum StoreError {
     /// The record would be larger than any that is read; nothing was changed.
     #[error("the record would have {0} bytes; a record may have {limit}", limit = crate::record::MAX_SIZE)]
     TooLarge(usize),
+    /// What a reference stands for is too large to be remembered, or is not what its digests say.
+    #[error("what {0} stands for cannot be remembered: it would not be read back")]
+    NotToBeKept(String),
     /// The file system of the store has no locks.
     #[error("cannot lock {path}: the file system does not support locks", path = .0.display())]
     NoLocks(PathBuf, #[source] io::Error),

@@ -28,7 +28,7 @@ pub(crate) trait Files: fmt::Debug + Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Tries once to lock a file, which is created when it is missing and never deleted.
+    /// Tries once to lock a file, which is created when it is missing.
     fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError>;
     /// The same for a lock that others may have at the same time, if they want it like this, too.
     fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError>;

@@ -4,8 +4,11 @@ mod inspect;
 mod names;
 mod pool;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use manifest_core::Digest;
 
 use crate::backend::{LockKey, Plan, Touch};
 use crate::gc::failed;
@@ -13,7 +16,7 @@ use crate::lock::Sharing;
 use crate::store::{Locks, Turn};
 use crate::{Holder, Store, StoreError, Tally};
 use inspect::Inspection;
-use pool::DamagedBlob;
+use pool::{DamagedBlob, still_missing};
 
 /// Whether to put right what can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub struct Finding {
     pub what: String,
     /// What is lost by that, and what is not.
     pub lost: String,
-    /// What was done about it, or would be; none when there is nothing that can be done here.
+    /// What was done about it, would be, or is to be done by hand; none when there is nothing that can be done.
     pub repair: Option<String>,
     /// Whether that was done.
     pub repaired: bool,
@@ -113,7 +116,9 @@ impl Store {
     /// records agree, whether all blobs are what their digests say and those that records hold are there.
     ///
     /// With [`Repair::Yes`] what nobody owns is removed, and what is damaged is moved to `lost+found` in the store, never
-    /// deleted; a name whose file is damaged leads again to the record that lists it, if there is just one.
+    /// deleted; a name whose file is damaged leads again to the record that lists it, if there is just one. In a bucket
+    /// nothing is moved, and only what was remembered of references is removed. With [`Repair::No`] nothing is changed, and
+    /// nothing has to be changeable. Blobs are read without a lock, so that nobody waits for that.
     ///
     /// # Errors
     /// [`StoreError::Busy`]; [`StoreError::NewerVersion`]; what disks and services refuse. What is found is no error.
@@ -132,24 +137,13 @@ impl Store {
         let mut findings = self.ownerless(repair).await?;
         let (now, command) = (self.options().clock.now(), &self.options().command);
         let note = Holder::note(command, now);
-        let inspect = move |catalog: crate::catalog::Catalog<'_>| {
+        let inspected = self.read(move |catalog| {
             let mut inspection = Inspection::new(catalog, repair, note);
-            inspection.run()?;
-            Ok((inspection.report, inspection.damaged))
-        };
-        // Nothing is collected that a record held when it was read.
-        let inspected =
-            match self.pool_lock(Sharing::Shared).run(inspect.clone()).await.map(|(_, report)| report) {
-                Err(stop) => match failed(Err::<(), _>(stop)) {
-                    Err(error) if repair == Repair::No && is_read_only(&error) => {
-                        self.read(move |catalog| failed(inspect(catalog))).await
-                    }
-                    Err(error) => Err(error),
-                    Ok(()) => Ok((CheckReport::default(), Vec::new())),
-                },
-                Ok(report) => Ok(report),
-            };
-        let (mut report, damaged) = inspected?;
+            failed(inspection.run())?;
+            Ok((inspection.report, inspection.missing, inspection.damaged))
+        });
+        let (mut report, missing, damaged) = inspected.await?;
+        report.findings.append(&mut self.missing(missing, repair).await?);
         if repair == Repair::Yes && !damaged.is_empty() {
             let free = self.set_aside(damaged).await?;
             let is_free =
@@ -167,9 +161,20 @@ impl Store {
         Ok(CheckReport { findings, ..report })
     }
 
+    /// Those of the blobs that were not found which records hold while nothing is collected. What held them before may be
+    /// gone, and they with it.
+    async fn missing(&self, missing: BTreeSet<Digest>, repair: Repair) -> Result<Vec<Finding>, StoreError> {
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let locks = self.pool_lock(Sharing::Shared, repair);
+        let found = locks.run(move |catalog| Ok(still_missing(catalog, &missing)?));
+        failed(found.await).map(|(_, findings)| findings)
+    }
+
     /// Moves damaged blobs aside while nobody writes any; the paths that are whole or free by then.
     async fn set_aside(&self, damaged: Vec<DamagedBlob>) -> Result<Vec<PathBuf>, StoreError> {
-        let moved = self.pool_lock(Sharing::Alone).run(move |catalog| {
+        let moved = self.pool_lock(Sharing::Alone, Repair::Yes).run(move |catalog| {
             let free: Result<Vec<_>, _> = damaged.into_iter().map(|blob| blob.set_aside(catalog)).collect();
             Ok(free?.into_iter().flatten().collect())
         });
@@ -189,18 +194,14 @@ impl Store {
             touch: if repair == Repair::Yes { Touch::Remove } else { Touch::DryRun },
         };
         let found = self
-            .pool_lock(Sharing::Alone)
+            .pool_lock(Sharing::Alone, repair)
             .run(move |catalog| {
                 let mut leftovers = catalog.0.sweep(&plan, &mut |_| Ok(None))?.leftovers;
                 leftovers.extend(catalog.0.tidy(&plan)?);
                 Ok(leftovers)
             })
             .await;
-        let leftovers = match failed(found) {
-            Ok((_, leftovers)) => leftovers,
-            Err(error) if repair == Repair::No && is_read_only(&error) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let (_, leftovers) = failed(found)?;
         let finding = |leftover: crate::backend::Leftover| {
             let what = "it was left behind by a writer that is gone";
             Finding::leftover(leftover.path.display(), what).repair("remove it", repair == Repair::Yes)
@@ -208,14 +209,12 @@ impl Store {
         Ok(leftovers.into_iter().map(finding).collect())
     }
 
-    fn pool_lock(&self, sharing: Sharing) -> Locks {
+    fn pool_lock(&self, sharing: Sharing, repair: Repair) -> Locks {
         let turn = Turn::new(self.options().clone(), "the pool of blobs".to_owned());
-        Locks::new(self.backend().clone(), [LockKey::Pool(sharing)], &turn)
+        let key = match repair {
+            Repair::Yes => LockKey::Pool(sharing),
+            Repair::No => LockKey::PoolAsItIs(sharing),
+        };
+        Locks::new(self.backend().clone(), [key], &turn)
     }
-}
-
-/// Whether nothing may be changed here, not even a lock.
-fn is_read_only(error: &StoreError) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    matches!(error, StoreError::Io(_, _, error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
 }

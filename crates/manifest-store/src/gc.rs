@@ -2,16 +2,16 @@
 
 mod marks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use manifest_core::{Digest, ListName, MAX_MANIFEST_SIZE};
 
-use crate::backend::{Key, Leftover, LockKey, Plan, Stop, Touch};
+use crate::backend::{Key, Leftover, LockKey, Plan, Stop, Swept, Touch, Version};
 use crate::blobs::Verified;
 use crate::catalog::{Catalog, Found, parse_binding};
-use crate::held::{Held, walk};
+use crate::held::{Held, Seen, walk};
 use crate::lock::{Attempt, Sharing};
 use crate::store::{Locks, Turn};
 use crate::{Holder, Record, RecordId, Store, StoreError};
@@ -75,35 +75,13 @@ pub struct Collected {
     pub set_aside: Vec<PathBuf>,
 }
 
-/// What a store takes up.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Usage {
-    /// The records that can be read: lists.
-    pub lists: u64,
-    /// The records that can be read: images.
-    pub images: u64,
-    /// The names that lead to records.
-    pub names: u64,
-    /// All blobs, each once.
-    pub blobs: Tally,
-    /// Those that no record holds.
-    pub reclaimable: Tally,
-    /// What is being written, or was left behind by writers that are gone.
-    pub temporary: Tally,
-    /// The number of files and directories, where there are any.
-    pub inodes: Option<u64>,
-    /// Records, and manifests that they hold, that cannot be read. What they hold counts as held by nobody else.
-    pub unreadable: Vec<StoreError>,
-}
-
 impl Tally {
     pub(crate) fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    fn of(leftovers: &[Leftover]) -> Self {
+    pub(crate) fn of(leftovers: &[Leftover]) -> Self {
         let mut tally = Self::default();
         leftovers.iter().for_each(|leftover| tally.add(leftover.size));
         tally
@@ -121,7 +99,8 @@ impl Store {
     /// gone left behind.
     ///
     /// What somebody is just relying on stays ([`Intake`](crate::Intake)). When a record cannot be read, or was moved to
-    /// `lost+found`, no blob is removed, since it may need any of them; the rest is.
+    /// `lost+found`, no blob is removed, since it may need any of them; the rest is. A dry run changes nothing, and serves
+    /// where nothing can be changed.
     ///
     /// # Errors
     /// [`StoreError::Busy`]; [`StoreError::ShortGrace`]; what disks and services refuse.
@@ -140,16 +119,17 @@ impl Store {
         if !self.read(|catalog| catalog.0.is_there()).await? {
             return Ok(Collected::nothing());
         }
-        let locks = Locks::new(self.backend().clone(), [LockKey::Pool(Sharing::Alone)], &turn);
+        let pool = if what.dry_run { LockKey::PoolAsItIs } else { LockKey::Pool };
+        let locks = Locks::new(self.backend().clone(), [pool(Sharing::Alone)], &turn);
         let swept = locks.run(move |catalog| Ok(sweep(catalog, &plan)?)).await;
         let (locks, (swept, marked)) = failed(swept)?;
         // Nobody waits for what follows.
         drop(locks);
         let note = Holder::note(&self.options().command, plan.now);
         self.read(move |catalog| {
+            let names = leftover_names(catalog, &marked.records, plan.touch, &note)?;
             let mut leftovers = swept.leftovers;
             leftovers.extend(catalog.0.tidy(&plan)?);
-            let names = leftover_names(catalog, &marked.records, plan.touch, &note)?;
             Ok(Collected {
                 blobs: swept.removed.into(),
                 kept: swept.kept.into(),
@@ -157,38 +137,6 @@ impl Store {
                 names,
                 unreadable: marked.unreadable,
                 set_aside: marked.set_aside,
-            })
-        })
-        .await
-    }
-
-    /// What the store takes up. Waits for nobody.
-    ///
-    /// # Errors
-    /// When the store as a whole cannot be read.
-    pub async fn usage(&self) -> Result<Usage, StoreError> {
-        let plan = Plan { grace: Duration::ZERO, now: self.options().clock.now(), touch: Touch::Look };
-        self.read(move |catalog| {
-            catalog.0.check()?;
-            let (swept, marked) = sweep(catalog, &plan)?;
-            let mut leftovers = swept.leftovers;
-            leftovers.extend(catalog.0.tidy(&plan)?);
-            let mut names = 0;
-            for (id, listed) in &marked.records {
-                let has =
-                    |name: &&ListName| matches!(catalog.binding(name), Ok((Some(bound), _)) if bound == *id);
-                names += listed.iter().filter(has).count() as u64;
-            }
-            let (reclaimable, kept) = (Tally::from(swept.removed), Tally::from(swept.kept));
-            Ok(Usage {
-                lists: marked.lists,
-                images: marked.images,
-                names,
-                blobs: (reclaimable.count + kept.count, reclaimable.bytes + kept.bytes).into(),
-                reclaimable,
-                temporary: Tally::of(&leftovers),
-                inodes: catalog.0.inodes()?,
-                unreadable: marked.unreadable,
             })
         })
         .await
@@ -211,20 +159,22 @@ impl Collected {
 
 /// What reading all records gave.
 #[derive(Debug, Default)]
-struct Marked {
+pub(crate) struct Marked {
     marks: Marks,
     /// The names that each lists.
-    records: BTreeMap<RecordId, Vec<ListName>>,
-    lists: u64,
-    images: u64,
-    unreadable: Vec<StoreError>,
+    pub(crate) records: BTreeMap<RecordId, Vec<ListName>>,
+    pub(crate) lists: u64,
+    pub(crate) images: u64,
+    pub(crate) unreadable: Vec<StoreError>,
     set_aside: Vec<PathBuf>,
 }
 
-fn sweep(catalog: Catalog<'_>, plan: &Plan) -> Result<(crate::backend::Swept, Marked), StoreError> {
+/// Finds what is needed, and all that is not; what becomes of that is planned.
+pub(crate) fn sweep(catalog: Catalog<'_>, plan: &Plan) -> Result<(Swept, Marked), StoreError> {
     let mut marked = Marked::default();
     let swept = catalog.0.sweep(plan, &mut |pins| {
         marked.all(catalog, pins)?;
+        // After the records: one that is moved there meanwhile is found in one place or the other.
         marked.set_aside = catalog.0.records_set_aside()?;
         let is_known =
             marked.unreadable.is_empty() && marked.set_aside.is_empty() || plan.touch == Touch::Look;
@@ -237,9 +187,9 @@ impl Marked {
     /// Marks what is relied on, then what each record holds: whoever relied on something a moment ago has saved it by now.
     fn all(&mut self, catalog: Catalog<'_>, pins: Vec<Digest>) -> Result<(), StoreError> {
         let pins = pins.into_iter().map(Held::unknown).collect();
-        self.walk(catalog, None, pins, &mut BTreeSet::new())?;
+        self.walk(catalog, None, pins, &mut Seen::new())?;
         // What cannot be read is passed over above, but not where a record holds it: that is walked over once more.
-        let mut seen = BTreeSet::new();
+        let mut seen = Seen::new();
         for id in catalog.0.all_ids()? {
             match catalog.read_raw(id) {
                 Ok(Some(Found { record, .. })) => {
@@ -263,7 +213,7 @@ impl Marked {
         catalog: Catalog<'_>,
         record: Option<&Record>,
         roots: Vec<Held>,
-        seen: &mut BTreeSet<Digest>,
+        seen: &mut Seen,
     ) -> Result<(), StoreError> {
         let Self { marks, unreadable, .. } = self;
         walk(roots, seen, &mut |held| {
@@ -271,29 +221,39 @@ impl Marked {
             if !held.may_lead() {
                 return Ok(None);
             }
-            if let Some(record) = record.filter(|record| record.encoded().digest == held.digest) {
-                return Ok(Some(record.encoded().bytes.clone()));
-            }
-            // One that is missing, or is something else than a manifest, leads nowhere.
-            let Some(content) = Verified::open(catalog.0, held.digest)
-                .or_else(|error| if error.is_damage() { Ok(None) } else { Err(error) })?
-                .filter(|content| content.size() <= MAX_MANIFEST_SIZE as u64)
-            else {
-                return Ok(None);
-            };
-            match content.all(MAX_MANIFEST_SIZE) {
-                Ok(bytes) => Ok(Some(bytes)),
+            match children(catalog, record, held) {
                 // What is only relied on is no manifest that anybody has saved.
                 Err(error) if error.is_damage() => {
                     if record.is_some() {
                         unreadable.push(error);
                     }
-                    Ok(None)
+                    // It is told once, whoever else holds it.
+                    Ok(Some(Vec::new()))
                 }
-                Err(error) => Err(error),
+                other => other,
             }
         })
     }
+}
+
+/// What a blob holds that may be a manifest. What is missing, or was never called one and is none, holds nothing.
+fn children(
+    catalog: Catalog<'_>,
+    record: Option<&Record>,
+    held: &Held,
+) -> Result<Option<Vec<Held>>, StoreError> {
+    let bytes = match record.filter(|record| record.encoded().digest == held.digest) {
+        Some(record) => record.encoded().bytes.clone(),
+        None => {
+            let Some(content) = Verified::open(catalog.0, held.digest)? else { return Ok(None) };
+            if held.media_type.is_none() && content.size() > MAX_MANIFEST_SIZE as u64 {
+                return Ok(None);
+            }
+            content.all(MAX_MANIFEST_SIZE)?
+        }
+    };
+    held.children(&bytes)
+        .map_err(|error| StoreError::damaged(catalog.0.blob_path(&held.digest), held.no_manifest(&error)))
 }
 
 /// Removes the files of names whose record is gone or does not list them; how many there are.
@@ -324,18 +284,26 @@ pub(crate) fn remove_leftover(
     touch: Touch,
     note: &str,
 ) -> Result<bool, StoreError> {
+    if touch != Touch::Remove {
+        return leads_nowhere(catalog, name).map(|version| version.is_some());
+    }
     let Attempt::Held(_guard) = catalog.0.lock(&LockKey::Name(name.clone()), note)? else { return Ok(false) };
-    let (Some(id), version) = catalog.binding(name)? else { return Ok(false) };
+    let Some(version) = leads_nowhere(catalog, name)? else { return Ok(false) };
+    match catalog.0.remove(&Key::Name(name.clone()), &version) {
+        Ok(()) => Ok(true),
+        Err(Stop::Again) => Ok(false),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// What was read of a name that has a file, but no record.
+fn leads_nowhere(catalog: Catalog<'_>, name: &ListName) -> Result<Option<Version>, StoreError> {
+    let (Some(id), version) = catalog.binding(name)? else { return Ok(None) };
     match catalog.read_raw(id) {
-        Ok(Some(found)) if found.record.listed().contains(name) => Ok(false),
-        Ok(_) if touch == Touch::Remove => match catalog.0.remove(&Key::Name(name.clone()), &version) {
-            Ok(()) => Ok(true),
-            Err(Stop::Again) => Ok(false),
-            Err(Stop::Failed(error)) => Err(error),
-        },
-        Ok(_) => Ok(true),
+        Ok(Some(found)) if found.record.listed().contains(name) => Ok(None),
+        Ok(_) => Ok(Some(version)),
         // A record that cannot be read may have the name.
-        Err(error) if error.is_damage() => Ok(false),
+        Err(error) if error.is_damage() => Ok(None),
         Err(error) => Err(error),
     }
 }

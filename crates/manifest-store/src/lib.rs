@@ -33,13 +33,14 @@ mod selector;
 mod source;
 mod store;
 mod text;
+mod usage;
 
 pub use blobs::{BlobReader, BlobWriter, Blobs, Intake, Variant};
 pub use cache::{Cache, Cached, CachedDocument};
 pub use draft::{Base, Draft};
 pub use error::{StoreError, UpdateError};
 pub use fsck::{CheckReport, Finding, Repair, Severity};
-pub use gc::{Collect, Collected, Tally, Usage, Writers};
+pub use gc::{Collect, Collected, Tally, Writers};
 pub use history::{Beside, Change, History, Revert};
 pub use hold::{HeldBy, Hold};
 pub use id::{InvalidRecordId, RecordId};
@@ -48,6 +49,7 @@ pub use record::{Content, NewRecord, Origin, Pushed, Record};
 pub use selector::Selector;
 pub use source::{Source, Sources};
 pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Undone, Updated};
+pub use usage::Usage;
 
 #[cfg(feature = "shared")]
 pub use object_store;

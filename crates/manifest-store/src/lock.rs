@@ -101,26 +101,47 @@ pub(crate) enum Sharing {
     Shared,
 }
 
-/// Tries once to lock a file, which is created when it is missing and never deleted.
+/// Tries once to lock a file, which is created when it is missing. Who deletes one has it locked alone.
 ///
 /// The note is left by who has the lock alone.
 ///
 /// # Errors
 /// [`StoreError::NoLocks`] where the file system has none; [`StoreError::Damaged`] when `path` is no file.
 pub(crate) fn try_lock(path: &Path, sharing: Sharing, note: &str) -> Result<Attempt, StoreError> {
+    // It is there once it was opened like this.
+    Ok(attempt(path, sharing, Some(note))?.unwrap_or_else(|| Attempt::Busy(Holder::default())))
+}
+
+/// The same for who changes nothing: no file is made, and no note left. `None` when there is no file, and so nobody who
+/// has it locked.
+///
+/// # Errors
+/// As [`try_lock`].
+pub(crate) fn try_look(path: &Path, sharing: Sharing) -> Result<Option<Attempt>, StoreError> {
+    attempt(path, sharing, None)
+}
+
+fn attempt(path: &Path, sharing: Sharing, note: Option<&str>) -> Result<Option<Attempt>, StoreError> {
     let refused = |what, error| StoreError::Io(what, path.to_owned(), error);
     for _ in 0..REPLACEMENTS {
-        let mut file = open(path).map_err(|error| match fs::symlink_metadata(path) {
-            Ok(there) if !there.is_file() => StoreError::damaged(path, "it is not a regular file"),
-            _ => refused("open", error),
-        })?;
+        let opened = if note.is_some() { open(path) } else { open_as_it_is(path) };
+        let mut file = match opened {
+            Ok(file) => file,
+            Err(error) if note.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(match fs::symlink_metadata(path) {
+                    Ok(there) if !there.is_file() => StoreError::damaged(path, "it is not a regular file"),
+                    _ => refused("open", error),
+                });
+            }
+        };
         let tried = match sharing {
             Sharing::Alone => FileExt::try_lock(&file),
             Sharing::Shared => FileExt::try_lock_shared(&file),
         };
         match tried {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Attempt::Busy(holder(&mut file))),
+            Err(TryLockError::WouldBlock) => return Ok(Some(Attempt::Busy(holder(&mut file)))),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => {
                 return Err(StoreError::NoLocks(path.to_owned(), error));
             }
@@ -131,13 +152,13 @@ pub(crate) fn try_lock(path: &Path, sharing: Sharing, note: &str) -> Result<Atte
                 return Err(StoreError::damaged(path, "it is not a regular file"));
             }
             Ok(there) if is_same(&file, &there).map_err(|error| refused("read", error))? => {
-                if sharing == Sharing::Alone && is_only_here(&file) {
+                if let Some(note) = note.filter(|_| sharing == Sharing::Alone && is_only_here(&file)) {
                     // A note is worth a message, not a failure.
                     drop(write_note(&mut file, note));
                 }
-                return Ok(Attempt::Held(Guard::new(file)));
+                return Ok(Some(Attempt::Held(Guard::new(file))));
             }
-            // Somebody replaced the file: this is a lock on something that nobody else will open.
+            // Somebody replaced or removed the file: this is a lock on something that nobody else will open.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(refused("read", error)),
@@ -148,15 +169,28 @@ pub(crate) fn try_lock(path: &Path, sharing: Sharing, note: &str) -> Result<Atte
 
 /// Opens a lock file. A link is not followed, for it could create a file anywhere; a pipe does not keep us waiting.
 fn open(path: &Path) -> io::Result<File> {
+    careful().write(true).create(true).truncate(false).open(path)
+}
+
+/// Opens a lock file that is there. Some network file systems want it to be open for writing, which not everybody may.
+fn open_as_it_is(path: &Path) -> io::Result<File> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match careful().write(true).open(path) {
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => careful().open(path),
+        opened => opened,
+    }
+}
+
+fn careful() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
-    options.open(path)
+    options
 }
 
 /// Whether the open file is the one that has the name now.
@@ -271,6 +305,20 @@ mod tests {
         drop((first, second));
         let Attempt::Held(_alone) = try_lock(&path, Sharing::Alone, "").unwrap() else { panic!("not held") };
         assert!(matches!(try_lock(&path, Sharing::Shared, "").unwrap(), Attempt::Busy(_)));
+    }
+
+    #[test]
+    fn who_only_looks_makes_no_file_and_leaves_no_note() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(try_look(&path, Sharing::Alone).unwrap().is_none());
+        assert!(!path.exists());
+        drop(try_lock(&path, Sharing::Alone, "note").unwrap());
+        let Some(Attempt::Held(guard)) = try_look(&path, Sharing::Alone).unwrap() else { panic!("not held") };
+        assert!(matches!(try_lock(&path, Sharing::Shared, "").unwrap(), Attempt::Busy(_)));
+        assert!(matches!(try_look(&path, Sharing::Shared).unwrap(), Some(Attempt::Busy(_))));
+        drop(guard);
+        assert_eq!(fs::read(&path).unwrap(), b"note");
     }
 
     /// DUR-15, SEC-36.

@@ -43,7 +43,7 @@ enum Command {
         /// The images, as in add
         #[arg(required_unless_present = "all")]
         image: Vec<String>,
-        /// Forget everything
+        /// Forget everything, also what is damaged
         #[arg(long, short, conflicts_with = "image")]
         all: bool,
     },
@@ -145,12 +145,15 @@ async fn show(context: &Context, image: &str) -> Result<u8, CliError> {
 async fn remove(context: &Context, images: &[String], all: bool) -> Result<u8, CliError> {
     let cache = context.store()?.cache();
     let (mut removed, mut failures) = (Vec::new(), Failures::default());
-    let names = if all {
-        cache.all().await?.into_iter().filter_map(Result::ok).map(|cached| cached.reference).collect()
-    } else {
-        images.iter().map(|image| name(image)).collect::<Result<Vec<_>, _>>()?
-    };
-    for name in names {
+    if all {
+        for forgotten in cache.forget_all().await? {
+            match forgotten {
+                Ok(reference) => removed.push(reference),
+                Err(error) => failures.add(context, error),
+            }
+        }
+    }
+    for name in images.iter().map(|image| name(image)).collect::<Result<Vec<_>, _>>()? {
         match cache.forget(&name).await {
             Ok(true) => removed.push(name),
             Ok(false) => failures.add(context, unknown(&name)),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::escape::name_file;
 use super::{Backend, Key, LockKey, NAME_LIMIT, Slot, Stop, Version};
 use crate::files::{Files, Kind, ReadFailure};
-use crate::lock::{Attempt, Holder, Sharing};
+use crate::lock::{Attempt, Guard, Holder, Sharing, try_look};
 use crate::record::{MAX_SIZE, VERSION};
 use crate::{RecordId, StoreError};
 
@@ -207,6 +207,12 @@ impl Local {
                 // Those who share a lock leave no notes.
                 Attempt::Busy(_) => Attempt::Busy(Holder::default()),
                 held => held,
+            }),
+            // Where nobody ever had the lock nobody relies on any blob.
+            LockKey::PoolAsItIs(sharing) => Ok(match try_look(&path("pool".to_owned()), *sharing)? {
+                None => Attempt::Held(Guard::new(())),
+                Some(Attempt::Busy(_)) if *sharing == Sharing::Alone => Attempt::Busy(Holder::default()),
+                Some(attempt) => attempt,
             }),
             LockKey::Name(name) => self.files.lock(&path(format!("name-{}", name_file(name))), note),
             LockKey::Record(id) => self.files.lock(&path(format!("record-{id}")), note),

@@ -33,8 +33,8 @@ pub(crate) trait Pool {
     /// Calls `each` with every blob and its size, in no order.
     fn each_blob(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<(), StoreError>;
 
-    /// Removes the blobs that nobody needs, and what those left behind who wrote some. Needs the lock of the pool, alone,
-    /// unless it only looks.
+    /// Finds the blobs that nobody needs, and what those left behind who wrote some, and removes both where that is planned.
+    /// Needs the lock of the pool, alone, unless it only looks; as it is, unless it removes.
     fn sweep(&self, plan: &Plan, mark: MarkBlobs<'_>) -> Result<Swept, StoreError>;
 
     /// Finds, and removes where that is planned, temporary files beside records and names whose writers are gone.
@@ -43,8 +43,14 @@ pub(crate) trait Pool {
     /// What is in the store that does not belong there, or is not as it should be. Blobs are not looked into.
     fn strays(&self) -> Result<Vec<Stray>, StoreError>;
 
-    /// Takes a damaged thing out of the way without losing it, and tells where it is; `None` where that is not done.
+    /// Takes a damaged thing out of the way without losing it, and tells where it is; `None` where that is not done. What
+    /// was remembered of a reference may be forgotten instead, and was where it is told to be.
     fn set_aside(&self, what: &Aside) -> Result<Option<PathBuf>, StoreError>;
+
+    /// Where damaged things are kept that were taken out of the way; `None` where that is not done.
+    fn lost_and_found(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// The damaged records that were taken out of the way and are still there.
     fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError>;
@@ -74,9 +80,9 @@ pub(crate) struct Plan {
 /// How far it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touch {
-    /// Nothing is asked of anybody: what may still be in use counts as in use.
+    /// Nothing is asked of anybody: what is in use, but not by a record, counts as left behind.
     Look,
-    /// Everything is found out, and nothing removed.
+    /// Those who have files open are asked. Nothing is removed, made or noted.
     DryRun,
     Remove,
 }

@@ -1,17 +1,16 @@
 //! Writing blobs, and relying on those that are there.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use manifest_core::{Descriptor, Digest, Document, Hasher, MAX_MANIFEST_SIZE};
+use manifest_core::{Descriptor, Digest, Hasher, MAX_MANIFEST_SIZE};
 
 use super::Verified;
 use super::steps::Steps;
 use crate::backend::{Backend, LockKey, PIECE, Pins, Staging};
 use crate::gc::failed;
-use crate::held::{Held, walk};
+use crate::held::{Held, Seen, walk};
 use crate::lock::Sharing;
 use crate::store::{Locks, Turn, blocking};
 use crate::{Record, StoreError, StoreOptions};
@@ -137,21 +136,25 @@ enum Lost {
 
 /// All that can be reached from these, with the size of each.
 fn parts(backend: &dyn Backend, roots: Vec<Held>, lost: Lost) -> Result<Vec<(Digest, u64)>, StoreError> {
-    let (mut parts, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut parts, mut seen) = (Vec::new(), Seen::new());
     walk(roots, &mut seen, &mut |held| {
         let size = held.size.map_or_else(|| backend.blob_size(&held.digest), |size| Ok(Some(size)))?;
         parts.extend(size.map(|size| (held.digest, size)));
         if !held.may_lead() {
             return Ok(None);
         }
-        let content = Verified::open(backend, held.digest)?;
-        let bytes = content.map(|content| content.all(MAX_MANIFEST_SIZE)).transpose()?;
-        if lost == Lost::Refused {
-            let bytes = bytes.as_deref().ok_or_else(|| missing(backend, &held.digest))?;
-            Document::decode(bytes, held.media_type.as_ref())
-                .map_err(|error| StoreError::damaged(backend.blob_path(&held.digest), error.to_string()))?;
+        let children = match Verified::open(backend, held.digest)? {
+            Some(content) => {
+                held.children(&content.all(MAX_MANIFEST_SIZE)?).map_err(|error| held.no_manifest(&error))
+            }
+            None => Err("it is missing".to_owned()),
+        };
+        match children {
+            Ok(children) => Ok(children),
+            // What cannot be read as a manifest keeps everything from being collected, whoever holds it.
+            Err(_) if lost == Lost::PassedOver => Ok(None),
+            Err(what) => Err(StoreError::damaged(backend.blob_path(&held.digest), what)),
         }
-        Ok(bytes)
     })?;
     Ok(parts)
 }

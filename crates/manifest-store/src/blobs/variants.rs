@@ -8,7 +8,7 @@ use super::{Blobs, Verified};
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::catalog::{Catalog, Found};
-use crate::held::walk;
+use crate::held::{Seen, walk};
 
 /// A blob that is some layer, in one of its compressions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ fn known_layers(backend: &dyn Backend) -> Result<BTreeMap<(Digest, Digest), Medi
     let content = |digest: Digest, limit: usize| -> Result<Option<Vec<u8>>, StoreError> {
         Verified::open(backend, digest)?.map(|content| content.all(limit)).transpose()
     };
-    let (mut known, mut seen) = (BTreeMap::new(), BTreeSet::new());
+    let (mut known, mut seen) = (BTreeMap::new(), Seen::new());
     for id in backend.ids()? {
         let Some(Found { record, .. }) = Catalog(backend).read_raw(id)? else { continue };
         walk(record.held(), &mut seen, &mut |held| {
@@ -69,7 +69,7 @@ fn known_layers(backend: &dyn Backend) -> Result<BTreeMap<(Digest, Digest), Medi
                 let layers = image.layers_with_ids(&config);
                 known.extend(layers.map(|(layer, id)| ((layer.digest, id), layer.media_type.clone())));
             }
-            Ok(Some(bytes))
+            Ok(held.children(&bytes).unwrap_or_default())
         })?;
     }
     Ok(known)

@@ -12,6 +12,9 @@ use crate::catalog::Catalog;
 use crate::lock::{Attempt, Guard};
 use crate::{Record, RecordId, StoreError};
 
+/// What is to be done where nothing can be moved aside.
+const BY_HAND: &str = "move it elsewhere with the tools of the service";
+
 /// A look at a store.
 pub(super) struct Inspection<'a> {
     pub(super) catalog: Catalog<'a>,
@@ -27,6 +30,8 @@ pub(super) struct Inspection<'a> {
     /// Records that cannot be read: they may have names, and need blobs.
     pub(super) unreadable: Vec<RecordId>,
     pub(super) needs: super::pool::Needs,
+    /// Blobs that records held when they were read, and that are not there.
+    pub(super) missing: BTreeSet<Digest>,
     /// Blobs that are to be moved aside when nobody writes any.
     pub(super) damaged: Vec<super::pool::DamagedBlob>,
 }
@@ -43,6 +48,7 @@ impl<'a> Inspection<'a> {
             has: BTreeSet::new(),
             unreadable: Vec::new(),
             needs: super::pool::Needs::default(),
+            missing: BTreeSet::new(),
             damaged: Vec::new(),
         }
     }
@@ -76,6 +82,14 @@ impl<'a> Inspection<'a> {
 
     pub(super) fn backend(&self) -> &'a dyn Backend {
         self.catalog.0
+    }
+
+    /// What becomes of something damaged.
+    pub(super) fn aside(&self) -> &'static str {
+        match self.backend().lost_and_found() {
+            Some(_) => "move it to lost+found",
+            None => BY_HAND,
+        }
     }
 
     /// A lock, when it is free now; who looks at a whole store does not wait for each part of it.
@@ -132,14 +146,20 @@ impl<'a> Inspection<'a> {
             _ => "",
         };
         let lost = format!("the record{document}; other records and all blobs are not affected");
-        let moved = match (self.repair, self.lock(&LockKey::Record(id))?) {
-            (Repair::Yes, Some(_guard)) if self.catalog.read_raw(id).is_err() => {
-                self.backend().set_aside(&Aside::Record(id))?.is_some()
-            }
-            _ => false,
-        };
-        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+        let moved = self.repair == Repair::Yes && self.move_record(id)?;
+        self.add(Finding::damage(&path, what, lost).repair(self.aside(), moved));
         Ok(())
+    }
+
+    /// Moves a damaged record to `lost+found`, unless somebody has it locked or wrote it anew. Whether that was done.
+    fn move_record(&self, id: RecordId) -> Result<bool, StoreError> {
+        let Some(_guard) = self.lock(&LockKey::Record(id))? else { return Ok(false) };
+        match self.catalog.read_raw(id) {
+            Err(StoreError::Damaged { .. }) => Ok(self.backend().set_aside(&Aside::Record(id))?.is_some()),
+            // What cannot be read now may be whole.
+            Err(error) => Err(error),
+            Ok(_) => Ok(false),
+        }
     }
 
     fn cache(&mut self) -> Result<(), StoreError> {
@@ -153,7 +173,11 @@ impl<'a> Inspection<'a> {
                     let moved = self.repair == Repair::Yes
                         && self.backend().set_aside(&Aside::Cache(file))?.is_some();
                     let lost = "what was remembered of a reference; it can be read again where it came from";
-                    self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", moved));
+                    let how = match self.backend().lost_and_found() {
+                        Some(_) => "move it to lost+found",
+                        None => "remove it",
+                    };
+                    self.add(Finding::damage(&path, what, lost).repair(how, moved));
                 }
                 Err(error) => return Err(error),
             }
@@ -181,4 +205,75 @@ fn document_is_whole(bytes: &[u8]) -> bool {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n').skip(1);
     let (Some(header), Some(document)) = (lines.next(), lines.next()) else { return false };
     !document.is_empty() && String::from_utf8_lossy(header).contains(&Digest::sha256(document).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::backend::Local;
+    use crate::files::{Disk, Files, Kind, ReadFailure, Staged};
+    use crate::lock::Attempt;
+
+    /// A disk that cannot read records any more after a while.
+    #[derive(Debug)]
+    struct Failing {
+        left: AtomicUsize,
+    }
+
+    impl Files for Failing {
+        fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ReadFailure> {
+            let is_record = path.parent().is_some_and(|dir| dir.ends_with("records"));
+            let step = |left: usize| left.checked_sub(1);
+            if is_record && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step).is_err() {
+                return Err(ReadFailure::Io(io::Error::other("the disk is tired")));
+            }
+            Disk.read(path, limit)
+        }
+        fn stage(&self, dir: &Path, label: &str, parts: &[&[u8]]) -> io::Result<Box<dyn Staged>> {
+            Disk.stage(dir, label, parts)
+        }
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            Disk.sync_dir(dir)
+        }
+        fn make_dir(&self, dir: &Path) -> io::Result<()> {
+            Disk.make_dir(dir)
+        }
+        fn kind(&self, path: &Path) -> io::Result<Kind> {
+            Disk.kind(path)
+        }
+        fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+            Disk.list(dir)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Disk.remove(path)
+        }
+        fn lock(&self, path: &Path, note: &str) -> Result<Attempt, StoreError> {
+            Disk.lock(path, note)
+        }
+        fn lock_shared(&self, path: &Path) -> Result<Attempt, StoreError> {
+            Disk.lock_shared(path)
+        }
+        fn is_foreign_link(&self, path: &Path) -> io::Result<bool> {
+            Disk.is_foreign_link(path)
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_at_the_moment_stays_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let id: RecordId = "a".repeat(64).parse().unwrap();
+        let record = dir.path().join("records").join(id.to_string());
+        // It is read when it is found damaged, for its document, and under its lock.
+        for (reads, is_moved) in [(1, false), (2, false), (3, true)] {
+            let store = Local::new(dir.path().to_owned(), Box::new(Failing { left: reads.into() }));
+            store.prepare().unwrap();
+            std::fs::File::create(&record).unwrap();
+            let mut inspection = Inspection::new(Catalog(&store), Repair::Yes, String::new());
+            assert_eq!(inspection.run().is_ok(), is_moved, "{reads} reads");
+            assert_eq!(record.exists(), !is_moved, "{reads} reads");
+        }
+    }
 }

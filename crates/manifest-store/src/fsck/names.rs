@@ -77,7 +77,7 @@ impl Inspection<'_> {
         }
         let path = self.backend().path(&Key::Name(name.clone()));
         if self.listed.get(&id).is_some_and(|names| names.contains(name)) {
-            // The next change of the record's names removes it.
+            // The next change of the record's names settles it.
             let what = format!("another name of the record {} has taken the place of {name}", id.short());
             self.add(Finding::leftover(path.display(), what));
             return Ok(());
@@ -107,10 +107,14 @@ impl Inspection<'_> {
         let (lost, how) = match lister {
             Some((name, id)) => (
                 format!("nothing; the record {} lists the name {name}", id.short()),
-                "move it to lost+found, and let the name lead to that record",
+                match self.backend().lost_and_found() {
+                    Some(_) => ", and let the name lead to that record",
+                    None => ", and give that record the name again with tag",
+                },
             ),
-            None => ("which record had the name".to_owned(), "move it to lost+found"),
+            None => ("which record had the name".to_owned(), ""),
         };
+        let how = format!("{}{how}", self.aside());
         let repaired =
             self.repair == Repair::Yes && self.repair_name(file, name.map(|(name, _)| name), lister)?;
         self.add(Finding::damage(&path, what, lost).repair(how, repaired));

@@ -10,15 +10,14 @@ use super::inspect::Inspection;
 use crate::backend::{Aside, Backend};
 use crate::blobs::Verified;
 use crate::catalog::Catalog;
-use crate::held::walk;
+use crate::held::{Held, Seen, walk};
 use crate::{Record, Source, StoreError};
 
 /// What records hold.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     by_digest: BTreeMap<Digest, Need>,
-    /// Manifests that were walked over.
-    seen: BTreeSet<Digest>,
+    seen: Seen,
 }
 
 /// A blob that records hold.
@@ -37,32 +36,12 @@ impl Inspection<'_> {
             |digest: &Digest| sources.place_of(digest).is_none_or(|source| source.place != Source::HERE);
         self.report.remote += record.entries().iter().filter(|entry| is_remote(&entry.digest)).count() as u64;
 
-        let (catalog, title) = (self.catalog, record.title());
-        let Needs { by_digest, seen } = &mut self.needs;
-        walk(record.held(), seen, &mut |held| {
-            let need =
-                by_digest.entry(held.digest).or_insert_with(|| Need { size: held.size, by: title.clone() });
-            need.size = need.size.or(held.size);
-            if !held.may_lead() {
-                return Ok(None);
-            }
-            // What is wrong with it is found out later.
-            let content = match Verified::open(catalog.0, held.digest) {
-                Ok(Some(content)) if content.size() <= MAX_MANIFEST_SIZE as u64 => {
-                    content.all(MAX_MANIFEST_SIZE)
-                }
-                Ok(_) => return Ok(None),
-                Err(error) => Err(error),
-            };
-            match content {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.is_damage() => {
-                    let is_own = record.encoded().digest == held.digest;
-                    Ok(is_own.then(|| record.encoded().bytes.clone()))
-                }
-                Err(error) => Err(error),
-            }
-        })
+        for unreadable in self.needs.add(self.catalog, record)? {
+            let lost =
+                format!("what else {} needs is not known; gc removes no content meanwhile", record.title());
+            self.add(Finding::damage(&unreadable.path, unreadable.what, lost));
+        }
+        Ok(())
     }
 
     pub(super) fn blobs(&mut self) -> Result<(), StoreError> {
@@ -75,26 +54,107 @@ impl Inspection<'_> {
                 Some(what) => self.damaged_blob(digest, what, need.as_ref()),
             }
         }
-        for (digest, need) in std::mem::take(&mut self.needs.by_digest) {
-            // It may have come while the others were listed.
-            if self.backend().blob_size(&digest).is_ok_and(|size| size.is_some()) {
-                continue;
+        for digest in std::mem::take(&mut self.needs.by_digest).into_keys() {
+            if is_missing(self.backend(), &digest)? {
+                self.missing.insert(digest);
             }
-            let path = self.backend().blob_path(&digest);
-            let lost = format!("content of {}; the list itself is whole", need.by);
-            self.add(Finding::damage(&path, format!("{digest} is missing"), lost));
         }
         Ok(())
     }
 
     fn damaged_blob(&mut self, digest: Digest, what: String, need: Option<&Need>) {
         let lost = match need {
-            Some(need) => format!("content of {}; the list itself is whole", need.by),
+            Some(need) => need.lost(),
             None => "nothing that a record holds".to_owned(),
         };
         let path = self.backend().blob_path(&digest);
         self.damaged.push(DamagedBlob { digest, size: need.and_then(|need| need.size) });
-        self.add(Finding::damage(&path, what, lost).repair("move it to lost+found", false));
+        self.add(Finding::damage(&path, what, lost).repair(self.aside(), false));
+    }
+}
+
+impl Need {
+    fn lost(&self) -> String {
+        format!("content of {}; the list itself is whole", self.by)
+    }
+}
+
+/// A blob that records hold as a manifest, and that is none.
+struct NoManifest {
+    path: PathBuf,
+    what: String,
+}
+
+impl Needs {
+    /// Notes what a record holds; the manifests of which it is not known what they hold.
+    fn add(&mut self, catalog: Catalog<'_>, record: &Record) -> Result<Vec<NoManifest>, StoreError> {
+        let (Self { by_digest, seen }, mut unreadable) = (self, Vec::new());
+        walk(record.held(), seen, &mut |held| {
+            let need =
+                by_digest.entry(held.digest).or_insert_with(|| Need { size: held.size, by: record.title() });
+            need.size = need.size.or(held.size);
+            if !held.may_lead() {
+                return Ok(None);
+            }
+            let Some(bytes) = manifest(catalog, record, held)? else { return Ok(None) };
+            held.children(&bytes).or_else(|error| {
+                let (path, what) = (catalog.0.blob_path(&held.digest), held.no_manifest(&error));
+                unreadable.push(NoManifest { path, what });
+                Ok(None)
+            })
+        })?;
+        Ok(unreadable)
+    }
+}
+
+/// The bytes of what may be a manifest. What is wrong with it is found out later.
+fn manifest(catalog: Catalog<'_>, record: &Record, held: &Held) -> Result<Option<Vec<u8>>, StoreError> {
+    let content = match Verified::open(catalog.0, held.digest) {
+        Ok(Some(content)) if content.size() <= MAX_MANIFEST_SIZE as u64 => content.all(MAX_MANIFEST_SIZE),
+        Ok(_) => return Ok(None),
+        Err(error) => Err(error),
+    };
+    match content {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_damage() => {
+            let is_own = record.encoded().digest == held.digest;
+            Ok(is_own.then(|| record.encoded().bytes.clone()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Those of these blobs that records hold and that are not there. Needs the lock of the pool, shared: what is held then
+/// is not collected meanwhile.
+pub(super) fn still_missing(
+    catalog: Catalog<'_>,
+    missing: &BTreeSet<Digest>,
+) -> Result<Vec<Finding>, StoreError> {
+    let mut needs = Needs::default();
+    for id in catalog.0.all_ids()? {
+        match catalog.read_raw(id) {
+            Ok(Some(found)) => drop(needs.add(catalog, &found.record)?),
+            Ok(None) => {}
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut findings = Vec::new();
+    for (digest, need) in needs.by_digest.iter().filter(|(digest, _)| missing.contains(digest)) {
+        if is_missing(catalog.0, digest)? {
+            let path = catalog.0.blob_path(digest);
+            findings.push(Finding::damage(&path, format!("{digest} is missing"), need.lost()));
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether nothing is where a blob should be. Something else is told of elsewhere.
+fn is_missing(backend: &dyn Backend, digest: &Digest) -> Result<bool, StoreError> {
+    match backend.blob_size(digest) {
+        Ok(size) => Ok(size.is_none()),
+        Err(error) if error.is_damage() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -20,6 +20,10 @@ impl Marks {
             // What many records hold is marked often.
             if marks.len() == marks.capacity() {
                 tidy(marks);
+                // Else a few more would fill it again, and each time all of them would be sorted.
+                if marks.len() > marks.capacity() / 2 {
+                    marks.reserve(marks.len());
+                }
             }
         }
     }
@@ -78,5 +82,18 @@ mod tests {
             assert_eq!(marks.has(Algorithm::Sha512, &digest(n, Algorithm::Sha512).hex()), n % 3 == 1);
         }
         assert_eq!(marks.sha256.len(), 1000, "kept more than once");
+    }
+
+    #[test]
+    fn there_is_always_room_for_as_many_again_before_they_are_sorted() {
+        let mut marks = Marks::default();
+        let digests: Vec<_> = (0..100_u32).map(|n| Algorithm::Sha256.digest(&n.to_le_bytes())).collect();
+        let mut sorted = 0;
+        for digest in digests.iter().cycle().take(50_000) {
+            let before = marks.sha256.len();
+            marks.add(digest);
+            sorted += usize::from(marks.sha256.len() <= before);
+        }
+        assert!(sorted < 1000, "sorted {sorted} times");
     }
 }

@@ -1,6 +1,6 @@
 //! Content that a record holds and that is not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use manifest_core::{Digest, MAX_MANIFEST_SIZE};
 
@@ -8,7 +8,7 @@ use super::Store;
 use crate::backend::Backend;
 use crate::blobs::Verified;
 use crate::catalog::spread;
-use crate::held::{Held, walk};
+use crate::held::{Held, Seen, walk};
 use crate::{Record, StoreError};
 
 impl Store {
@@ -41,7 +41,7 @@ fn lost(backend: &dyn Backend, roots: Vec<Held>) -> Result<Vec<StoreError>, Stor
     let missing =
         |digest: &Digest| StoreError::damaged(backend.blob_path(digest), format!("{digest} is missing"));
     let (mut lost, mut leaves) = (Vec::new(), BTreeMap::new());
-    walk(roots, &mut BTreeSet::new(), &mut |held| {
+    walk(roots, &mut Seen::new(), &mut |held| {
         if !held.may_lead() {
             leaves.insert(held.digest, held.size);
             return Ok(None);
@@ -51,12 +51,14 @@ fn lost(backend: &dyn Backend, roots: Vec<Held>) -> Result<Vec<StoreError>, Stor
             Ok(Some(content)) => content.all(MAX_MANIFEST_SIZE),
             Err(error) => Err(error),
         };
-        match read {
+        let unreadable =
+            |error| StoreError::damaged(backend.blob_path(&held.digest), held.no_manifest(&error));
+        match read.and_then(|bytes| held.children(&bytes).map_err(unreadable)) {
             Err(error) if error.is_damage() => {
                 lost.push(error);
                 Ok(None)
             }
-            read => read.map(Some),
+            children => children,
         }
     })?;
     let leaves: Vec<(Digest, Option<u64>)> = leaves.into_iter().collect();

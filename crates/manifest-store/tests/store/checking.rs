@@ -1,7 +1,7 @@
 //! Looking whether a store is what it should be, and putting it right.
 
 use manifest_core::Digest;
-use manifest_store::{CheckReport, Draft, IfTaken, Repair, Severity, Store, StoreError};
+use manifest_store::{CheckReport, Draft, IfTaken, Repair, Severity, Store, StoreError, StoreOptions};
 
 use crate::collecting::image;
 use crate::fixture::{Home, add, draft, files, name, overwrite, reseal, which};
@@ -209,4 +209,152 @@ async fn what_does_not_belong_here_is_told_and_left_alone() {
     store.check(Repair::Yes).await.unwrap();
     assert!(root.join("records/README").exists() && root.join("blobs/md5").exists());
     assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
+}
+
+/// All that is below a directory: what each file holds, and when it was changed.
+fn everything(dir: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>, std::time::SystemTime)> {
+    let mut all = Vec::new();
+    for file in files(dir) {
+        let path = dir.join(file);
+        let found = path.symlink_metadata().unwrap();
+        let content = if found.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+        all.push((path.clone(), content, found.modified().unwrap()));
+        if found.is_dir() {
+            all.extend(everything(&path));
+        }
+    }
+    all
+}
+
+/// A4-12: neither is a lock made, nor a note of one emptied.
+#[tokio::test]
+async fn who_only_looks_changes_nothing_at_all() {
+    let home = Home::new();
+    let store = filled(&home).await;
+    let app = store.load(&which("app")).await.unwrap();
+    let gone = store.create(&name("gone"), draft([1]), IfTaken::Refuse).await.unwrap();
+    let broken = store.create(&name("broken"), draft([1]), IfTaken::Refuse).await.unwrap();
+    std::fs::remove_file(home.record_file(&gone)).unwrap();
+    overwrite(&home.record_file(&broken), b"rubbish");
+    overwrite(&home.name_file("localhost%2fbroken%3alatest"), b"rubbish");
+    for id in [app.id().to_string(), "0".repeat(64)] {
+        overwrite(&home.root().join(format!("records/.tmp-{id}-abcdefghijkl")), b"half");
+    }
+    let locks = home.root().join("locks");
+    let dry = manifest_store::Collect { dry_run: true, ..crate::collecting::at_once() };
+    let look = async || {
+        let before = everything(&home.root());
+        let collected = store.collect(dry).await.unwrap();
+        assert_eq!((collected.temporary.count, collected.names), (2, 1), "{collected:?}");
+        assert!(check(&store).await.is_damaged());
+        store.usage().await.unwrap();
+        assert_eq!(everything(&home.root()), before);
+    };
+    look().await;
+    for lock in files(&locks) {
+        std::fs::remove_file(locks.join(lock)).unwrap();
+    }
+    look().await;
+    std::fs::remove_dir(&locks).unwrap();
+    look().await;
+}
+
+/// The pool of blobs is free while blobs are hashed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_until_all_blobs_are_hashed() {
+    let home = Home::new();
+    let options = |lock_timeout| StoreOptions { lock_timeout, ..StoreOptions::default() };
+    let store = Store::open(home.root(), options(std::time::Duration::from_secs(60)));
+    let collector = Store::open(home.root(), options(std::time::Duration::ZERO));
+    home.blob(b"layer").await;
+    let large = home.root().join("blobs/sha256").join(Digest::sha256(b"large").hex());
+    std::fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    let checked = tokio::spawn(async move { store.check(Repair::No).await.unwrap() });
+    let mut collections = 0;
+    while !checked.is_finished() {
+        collections += u32::from(collector.collect(manifest_store::Collect::default()).await.is_ok());
+        tokio::task::yield_now().await;
+    }
+    assert!(collections > 3, "{collections} collections were possible");
+    assert_eq!(
+        whats(&checked.await.unwrap()),
+        [(Severity::Damage, "its content is not what its digest says")]
+    );
+}
+
+#[tokio::test]
+async fn a_held_manifest_that_is_none_is_told_and_left_where_it_is() {
+    let home = Home::new();
+    let (store, held) = crate::collecting::with_what_is_no_manifest(&home).await;
+    for repair in [Repair::No, Repair::Yes] {
+        let report = store.check(repair).await.unwrap();
+        let [finding] = &report.findings[..] else { panic!("{report:?}") };
+        assert!(
+            finding.what.starts_with("it cannot be read as application/vnd.oci.image.manifest"),
+            "{finding:?}"
+        );
+        assert_eq!((finding.severity, &finding.repair), (Severity::Damage, &None));
+        assert!(finding.lost.contains("localhost/app:latest"), "{finding:?}");
+        assert!(store.blobs().has(&held).await.unwrap().is_some());
+    }
+}
+
+/// Nothing is moved in a bucket: what can be done is told, and done where that is possible.
+#[cfg(feature = "shared")]
+#[tokio::test]
+async fn in_a_bucket_what_is_told_to_be_possible_is() {
+    use manifest_store::object_store::memory::InMemory;
+    use manifest_store::object_store::path::Path;
+    use manifest_store::object_store::{ObjectStoreExt as _, PutPayload};
+    let (objects, home) = (std::sync::Arc::new(InMemory::new()), Home::new());
+    let options = home.options("test", std::time::Duration::from_secs(5));
+    let store = Store::from_objects(objects.clone(), "memory:", options).unwrap();
+    let app = store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    store.create(&name("named"), draft([2]), IfTaken::Refuse).await.unwrap();
+    let reference = "example.com/app:1";
+    let remember = async || {
+        let fetched = jiff::Timestamp::UNIX_EPOCH;
+        let document = manifest_store::CachedDocument {
+            digest: Digest::sha256(b"{}"),
+            media_type: manifest_core::MediaType::OCI_MANIFEST,
+            bytes: b"{}".to_vec(),
+        };
+        let cached =
+            manifest_store::Cached { reference: reference.to_owned(), fetched, documents: vec![document] };
+        store.cache().keep(cached).await.unwrap();
+    };
+    let cached = Path::parse("cache/example.com%2fapp%3a1").unwrap();
+    let damage = async |path: &Path| {
+        assert!(objects.head(path).await.is_ok(), "{path}");
+        objects.put(path, PutPayload::from("rubbish")).await.unwrap();
+    };
+    let blob = Digest::sha256(b"blob").hex();
+    objects.put(&Path::from(format!("blobs/sha256/{blob}")), PutPayload::from("rubbish")).await.unwrap();
+    damage(&Path::from(format!("records/{}", app.id()))).await;
+    damage(&Path::parse("names/localhost%2fnamed%3alatest").unwrap()).await;
+    remember().await;
+    damage(&cached).await;
+    let by_hand = "move it elsewhere with the tools of the service";
+    let report = store.check(Repair::Yes).await.unwrap();
+    let mut done: Vec<_> =
+        report.findings.iter().filter_map(|found| Some((found.repair.as_deref()?, found.repaired))).collect();
+    done.sort_unstable();
+    let name = format!("{by_hand}, and give that record the name again with tag");
+    assert_eq!(
+        done,
+        [(by_hand, false), (by_hand, false), (&*name, false), ("remove it", true)],
+        "{report:?}"
+    );
+
+    // What is remembered wrongly can be forgotten, and remembered anew.
+    assert!(objects.head(&cached).await.is_err());
+    remember().await;
+    damage(&cached).await;
+    assert!(store.cache().find(reference).await.is_err());
+    assert!(store.cache().forget(reference).await.unwrap());
+    assert_eq!(store.cache().find(reference).await.unwrap(), None);
+    remember().await;
+    damage(&cached).await;
+    remember().await;
+    assert!(store.cache().find(reference).await.unwrap().is_some());
 }

@@ -320,6 +320,109 @@ async fn a_held_manifest_that_cannot_be_read_may_need_anything_whoever_else_reli
     intake.finish().await.unwrap();
 }
 
+/// A store with a list that holds a blob as a manifest, which it is not; the blob.
+pub(crate) async fn with_what_is_no_manifest(home: &Home) -> (Store, Digest) {
+    let store = home.store();
+    let intake = store.blobs().intake().await.unwrap();
+    let mut held = image(&intake, "amd64", "layer").await;
+    let manifest = r#"{"schemaVersion":2,"config":"#;
+    held.entry.digest = put(&intake, manifest).await;
+    held.entry.size = manifest.len() as u64;
+    store.create(&name("app"), Draft::default(), IfTaken::Refuse).await.unwrap();
+    store.update(&which("app"), hold(&held.entry)).await.unwrap();
+    intake.finish().await.unwrap();
+    (store, held.entry.digest)
+}
+
+#[tokio::test]
+async fn a_held_manifest_that_is_none_may_need_anything() {
+    let home = Home::new();
+    let (store, _) = with_what_is_no_manifest(&home).await;
+    let collected = store.collect(at_once()).await.unwrap();
+    assert_eq!((collected.blobs.count, collected.kept.count), (0, 4), "{collected:?}");
+    let [StoreError::Damaged { what, .. }] = &collected.unreadable[..] else { panic!("{collected:?}") };
+    assert!(what.starts_with("it cannot be read as application/vnd.oci.image.manifest"), "{what}");
+    store.remove(&which("app"), Force::Yes).await.unwrap();
+    assert_eq!(counts(&store.collect(at_once()).await.unwrap()).0, 4);
+}
+
+/// E2-12.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_locks_of_what_is_gone_go_with_it_unless_somebody_has_them() {
+    let home = Home::new();
+    let store = home.store();
+    let locks = || files(&home.root().join("locks"));
+    let app = store.create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    home.blob(b"content").await;
+    store.update(&which("app"), add(2)).await.unwrap();
+    let before = locks();
+    for n in 0..5 {
+        let list = store.create(&name(&format!("list-{n}")), draft([n]), IfTaken::Refuse).await.unwrap();
+        store.update(&list.id().into(), add(10)).await.unwrap();
+        store.remove(&list.id().into(), Force::No).await.unwrap();
+    }
+    let all = locks();
+    assert_eq!(all.len(), before.len() + 10);
+    store.collect(Collect { dry_run: true, ..at_once() }).await.unwrap();
+    assert_eq!(locks(), all);
+    let held = home.root().join("locks/name-localhost%2flist-3%3alatest");
+    let lock = std::fs::File::open(&held).unwrap();
+    lock.lock().unwrap();
+    store.collect(at_once()).await.unwrap();
+    assert_eq!(locks().len(), before.len() + 1, "{:?}", locks());
+    assert!(held.exists());
+    drop(lock);
+    store.collect(at_once()).await.unwrap();
+    assert_eq!(locks(), before);
+    assert!(before.contains(&format!("record-{}", app.id())));
+    store.update(&which("app"), add(3)).await.unwrap();
+}
+
+/// Everybody wants the same few names, which come and go with their locks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn names_that_come_and_go_with_their_locks_lead_to_one_record_each() {
+    const ROUNDS: usize = 60;
+    let home = Arc::new(Home::new());
+    home.blob(b"content").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let collector = {
+        let (home, is_over) = (home.clone(), is_over.clone());
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::SeqCst) {
+                home.store().collect(at_once()).await.unwrap();
+            }
+        })
+    };
+    let write = |writer: usize| {
+        let home = home.clone();
+        tokio::spawn(async move {
+            let store = home.store();
+            for round in 0..ROUNDS {
+                let name = name(&format!("app-{}", round % 2));
+                let made = match store.create(&name, draft([writer]), IfTaken::Refuse).await {
+                    Ok(made) => made,
+                    Err(StoreError::NameTaken { .. }) => continue,
+                    Err(error) => panic!("{error:?}"),
+                };
+                // Nobody else has the name, and what nobody else may do to it is done.
+                let edited = store.update(&which(&name.to_string()), add(100 + round)).await.unwrap();
+                assert_eq!(edited.record.id(), made.id(), "round {round} of {writer}");
+                store.remove(&which(&name.to_string()), Force::No).await.unwrap();
+            }
+        })
+    };
+    for writer in (0..4).map(write).collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    is_over.store(true, Ordering::SeqCst);
+    collector.await.unwrap();
+    let store = home.store();
+    store.collect(at_once()).await.unwrap();
+    assert_eq!(files(&home.root().join("locks")), ["pool"]);
+    assert_eq!(store.check(Repair::No).await.unwrap().findings, []);
+}
+
 #[tokio::test]
 async fn a_temporary_file_of_any_name_stops_nobody_and_gets_no_lock() {
     let home = Home::new();

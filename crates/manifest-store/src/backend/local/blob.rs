@@ -9,6 +9,7 @@ use std::time::Duration;
 use manifest_core::{Algorithm, Digest};
 
 use super::intake::OpenIntake;
+use super::stray::LOST;
 use super::{Local, unreadable};
 use crate::StoreError;
 use crate::backend::{
@@ -78,6 +79,10 @@ impl Pool for Local {
 
     fn set_aside(&self, what: &Aside) -> Result<Option<PathBuf>, StoreError> {
         self.move_aside(what)
+    }
+
+    fn lost_and_found(&self) -> Option<PathBuf> {
+        Some(self.root.join(LOST))
     }
 
     fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {

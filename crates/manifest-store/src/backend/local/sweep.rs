@@ -15,13 +15,13 @@ use crate::backend::{Leftover, MarkBlobs, Plan, Swept, Touch};
 use crate::files::ReadFailure;
 use crate::files::dir::{Dir, File, FileKind, Owner, Stat, owner};
 use crate::gc::Marks;
-use crate::lock::Attempt;
+use crate::lock::{Attempt, Guard, Sharing, try_look};
 use crate::{RecordId, StoreError};
 
 /// The algorithms whose blobs are kept.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
 
-/// The lock under which the temporary file with a label is written, if there is one.
+/// The lock of the thing with this file name, under which it is written, if there can be one.
 type LockOf = fn(&str) -> Option<String>;
 
 /// The longest file name of a name.
@@ -73,7 +73,37 @@ impl Local {
         if let Some(dir) = self.open_root()? {
             self.tidy_dir(&Place { dir, path: self.root.clone() }, plan, no_lock, &mut leftovers)?;
         }
+        // Elsewhere a waiter cannot tell a lock that was removed from the one that came after it.
+        if plan.touch == Touch::Remove && cfg!(unix) {
+            self.drop_locks("records", "record-", record_lock)?;
+            self.drop_locks("names", "name-", name_lock)?;
+        }
         Ok(leftovers)
+    }
+
+    /// Removes the locks of what is gone, while it has them. Who opened one before finds after locking it that it is not
+    /// in its place any more, and makes a new one; a lock that somebody has stays.
+    fn drop_locks(&self, things: &str, prefix: &str, lock: LockOf) -> Result<(), StoreError> {
+        let (Some(things), Some(dir)) = (self.open_dir(things)?, self.open_dir("locks")?) else {
+            return Ok(());
+        };
+        let place = Place { dir, path: self.locks() };
+        for name in place.names()?.collect::<Result<Vec<_>, _>>()? {
+            let thing = name.to_str().and_then(|name| name.strip_prefix(prefix));
+            let Some(thing) = thing.filter(|thing| lock(thing).is_some()) else { continue };
+            let is_gone = || match things.stat(thing) {
+                Ok(stat) => Ok(stat.is_none()),
+                Err(error) => Err(place.refused("read what is locked by", &name, error)),
+            };
+            if is_gone()?
+                && place.stat(&name)?.is_some_and(|stat| stat.kind == FileKind::Regular)
+                && let Attempt::Held(_guard) = self.files.lock(&place.path.join(&name), "")?
+                && is_gone()?
+            {
+                place.dir.remove(&name).map_err(|error| place.refused("remove", &name, error))?;
+            }
+        }
+        Ok(())
     }
 
     fn tidy_dir(
@@ -103,9 +133,9 @@ impl Local {
                 continue;
             }
             let _guard = match lock {
-                Some(lock) => match self.files.lock(&self.locks().join(lock), "")? {
-                    Attempt::Held(guard) => Some(guard),
-                    Attempt::Busy(_) => continue,
+                Some(lock) => match self.free_lock(&lock, plan.touch)? {
+                    Some(guard) => Some(guard),
+                    None => continue,
                 },
                 None => None,
             };
@@ -115,6 +145,20 @@ impl Local {
             }
         }
         Ok(())
+    }
+
+    /// A lock, if nobody has it.
+    fn free_lock(&self, lock: &str, touch: Touch) -> Result<Option<Guard>, StoreError> {
+        let path = self.locks().join(lock);
+        let attempt = match touch {
+            Touch::Remove => Some(self.files.lock(&path, "")?),
+            Touch::Look | Touch::DryRun => try_look(&path, Sharing::Alone)?,
+        };
+        Ok(match attempt {
+            Some(Attempt::Held(guard)) => Some(guard),
+            Some(Attempt::Busy(_)) => None,
+            None => Some(Guard::new(())),
+        })
     }
 }
 
@@ -231,7 +275,8 @@ impl Place {
         }
     }
 
-    /// Whether somebody keeps a file locked. Asking is a lock, too, which who just looks does not take.
+    /// Whether somebody keeps a file locked. Asking takes a lock, too, and who asks keeps everybody else from making files
+    /// meanwhile; who just looks does not.
     fn is_owned(&self, file: &File, name: &OsStr, plan: &Plan) -> Result<bool, StoreError> {
         if plan.touch == Touch::Look {
             return Ok(false);

@@ -90,8 +90,11 @@ impl Pool for Shared {
         Ok(Vec::new())
     }
 
-    fn set_aside(&self, _: &Aside) -> Result<Option<PathBuf>, StoreError> {
-        Ok(None)
+    fn set_aside(&self, what: &Aside) -> Result<Option<PathBuf>, StoreError> {
+        let Aside::Cache(file) = what else { return Ok(None) };
+        let key = format!("cache/{file}");
+        self.block_on(self.objects.delete(&key))?;
+        Ok(Some(self.objects.path(&key)))
     }
 
     fn records_set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {

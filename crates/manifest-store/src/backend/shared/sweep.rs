@@ -46,7 +46,8 @@ impl Shared {
 
     /// The time by the clock of the service, where it matters.
     async fn server_time(&self, plan: &Plan) -> Result<Timestamp, StoreError> {
-        if plan.grace.is_zero() || plan.touch == Touch::Look {
+        // To ask for it is to write.
+        if plan.grace.is_zero() || plan.touch != Touch::Remove {
             return Ok(plan.now);
         }
         let key = format!("intakes/{:016x}", random()?);
