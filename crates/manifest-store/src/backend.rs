@@ -37,13 +37,18 @@ pub(crate) trait Backend: Pool + fmt::Debug + Send + Sync {
     /// Tries once to get a lock. Where there are no locks everybody gets it, and a stale write is refused instead.
     fn lock(&self, key: &LockKey, note: &str) -> Result<Attempt, StoreError>;
 
+    /// Whether locks keep what was read as it is until it is written. Where they do not, a write is refused when
+    /// somebody else has written the same thing since, and nothing is known of what others are about to write.
+    fn has_locks(&self) -> bool;
+
     /// What is kept under a key.
     fn read(&self, key: &Key) -> Result<Slot, StoreError>;
 
     /// Keeps this under a key, all or nothing and for good, unless something else is there than what was read.
     fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop>;
 
-    /// Forgets what is kept under a key, unless that is something else than what was read.
+    /// Forgets what is kept under a key, unless that is something else than what was read. Where there are no locks
+    /// this refuses what others are about to write there, also when nothing is there.
     fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop>;
 
     /// Makes sure that what was read under these keys outlives a power failure: whoever wrote it may have been killed

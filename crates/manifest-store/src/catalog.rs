@@ -5,6 +5,7 @@
 
 mod change;
 mod take;
+mod uses;
 
 use manifest_core::{Digest, ListName};
 

@@ -72,6 +72,18 @@ impl Holds {
         }
     }
 
+    /// Takes the hold of a list, or takes it anew. Whether it was not there.
+    pub(crate) fn hold_for(&mut self, list: RecordId, since: Timestamp) -> bool {
+        let by = HeldBy::List(list);
+        match self.0.iter_mut().find(|hold| hold.by == by) {
+            Some(hold) => {
+                hold.since = since;
+                false
+            }
+            None => self.hold(by, since, None),
+        }
+    }
+
     /// Ends a hold; one that is not there is fine. Whether that changes anything.
     pub(crate) fn release(&mut self, by: &HeldBy) -> bool {
         let before = self.0.len();

@@ -285,6 +285,11 @@ impl Record {
         self.header.holds.hold(by, stamp.when, until)
     }
 
+    /// Takes the hold of a list, or takes it anew. Whether it was not there.
+    pub(crate) fn hold_for(&mut self, list: RecordId, stamp: &Stamp) -> bool {
+        self.header.holds.hold_for(list, stamp.when)
+    }
+
     /// Ends a hold. Whether that changes anything.
     pub(crate) fn release(&mut self, by: &HeldBy) -> bool {
         self.header.holds.release(by)
@@ -300,14 +305,36 @@ impl Record {
         self.header.pushed = Some(Pushed { when: stamp.when, target, digest });
     }
 
-    /// A name that has moved away does not come back with the next change of names.
+    /// A name that has moved away does not come back with the next change of names, nor does one that has not arrived.
     fn settle_move(&mut self) {
         let Header { listed, names, moving, .. } = &mut self.header;
-        if let Some(Moving { from, to }) = moving.take()
-            && names.contains(&to)
-        {
-            listed.retain(|name| *name != from);
+        if let Some(Moving { from, to }) = moving.take() {
+            let goes = if names.contains(&to) { from } else { to };
+            listed.retain(|name| *name != goes);
         }
+    }
+
+    /// The name that is about to take the place of another, and does not lead here yet.
+    pub(crate) fn unmoved(&self) -> Option<&ListName> {
+        self.header.moving.as_ref().map(|moving| &moving.to).filter(|to| !self.header.names.contains(to))
+    }
+
+    /// Whether one name is about to take the place of the other, or has just done so.
+    pub(crate) fn is_moving(&self, from: &ListName, to: &ListName) -> bool {
+        self.header.moving.as_ref().is_some_and(|moving| moving.from == *from && moving.to == *to)
+    }
+
+    /// The names that are listed and do not lead here, or not yet; but for one that has moved away.
+    pub(crate) fn unled(&self) -> impl Iterator<Item = &ListName> {
+        let Header { listed, names, moving, .. } = &self.header;
+        let moved = moving.as_ref().filter(|moving| names.contains(&moving.to)).map(|moving| &moving.from);
+        listed.iter().filter(move |name| !names.contains(name) && Some(*name) != moved)
+    }
+
+    /// The same under another id.
+    pub(crate) const fn under(mut self, id: RecordId) -> Self {
+        self.header.id = id;
+        self
     }
 
     /// Lists a name that is about to take the place of another.
@@ -343,6 +370,10 @@ impl Stamp {
     pub(crate) fn new(now: Timestamp, command: &str) -> Self {
         let when = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         Self { when, command: command.to_owned() }
+    }
+
+    pub(crate) const fn when(&self) -> Timestamp {
+        self.when
     }
 
     fn change(&self, after: Digest) -> Change {

@@ -159,11 +159,9 @@ impl Store {
     where
         N: TryInto<NewRecord, Error: Into<StoreError>>,
     {
-        let id = RecordId::random()
-            .map_err(|error| StoreError::Io("read", PathBuf::from("random bytes"), error.into()))?;
         let new = new.try_into().map_err(Into::into)?;
         let (mut turn, stamp) = (self.turn(name), self.stamp());
-        let record = Record::new(id, name.clone(), new, &stamp)?;
+        let mut record = Record::new(random_id()?, name.clone(), new, &stamp)?;
         self.read(|catalog| catalog.0.prepare()).await?;
         loop {
             let wanted = name.clone();
@@ -171,7 +169,11 @@ impl Store {
             if let (Some(id), IfTaken::Refuse) = (old, if_taken) {
                 return Err(StoreError::NameTaken { name: name.clone(), id });
             }
-            let records = record.used().chain(old).chain([id]).map(LockKey::Record);
+            if !turn.is_first() {
+                // An id is used once: what was there under the last one may be removed at this very moment.
+                record = record.under(random_id()?);
+            }
+            let records = record.used().chain(old).chain([record.id()]).map(LockKey::Record);
             let locks = self.lock(records.chain([LockKey::Name(name.clone())]), &turn);
             let creation = Creation { record: record.clone(), name: name.clone(), old };
             let stamp = stamp.clone();
@@ -432,19 +434,26 @@ impl Store {
     pub async fn undo(&self, which: &Selector, to: Option<u64>) -> Result<Undone, StoreError> {
         let mut turn = self.turn(which);
         loop {
-            let opened = self.open_record(which, &[], &turn).await;
+            let used = self.load(which).await?.look_back(to)?.used();
+            let opened = self.open_record(which, &used, &turn).await;
             let Some((locks, Found { record, version })) = turn.settle(opened).await? else { continue };
             let stamp = self.stamp();
             let undo = move |catalog: Catalog<'_>| {
                 let before = record.encoded().digest;
                 let back = record.look_back(to)?;
+                if back.used() != used {
+                    return Err(Stop::Again);
+                }
                 let to = back.to;
+                let comes: Vec<RecordId> = used.into_iter().filter(|used| !record.uses(*used)).collect();
                 let record = match record.go_back(back, &stamp)? {
                     Settled::Same(record) => {
                         catalog.confirm(&record)?;
                         record
                     }
                     Settled::Changed(record, head) => {
+                        // Those that are gone are not needed: the list holds the content itself.
+                        catalog.mark_used(&comes, record.id(), &stamp)?;
                         catalog.write(&head, &record, &version)?;
                         record
                     }
@@ -564,4 +573,8 @@ impl Store {
     fn stamp(&self) -> Stamp {
         Stamp::new(self.options.clock.now(), &self.options.command)
     }
+}
+
+fn random_id() -> Result<RecordId, StoreError> {
+    RecordId::random().map_err(|error| StoreError::Io("read", PathBuf::from("random bytes"), error.into()))
 }

@@ -63,6 +63,10 @@ impl Backend for Local {
         }
     }
 
+    fn has_locks(&self) -> bool {
+        true
+    }
+
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let path = self.path(key);
         let limit = match key {

@@ -145,6 +145,10 @@ impl Backend for Shared {
         Ok(Attempt::Held(Guard::new(())))
     }
 
+    fn has_locks(&self) -> bool {
+        false
+    }
+
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let limit = match key {
             Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
@@ -162,14 +166,10 @@ impl Backend for Shared {
     }
 
     fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop> {
-        if *over == Version::Absent {
-            return Ok(());
-        }
         self.block_on(async {
             self.commit(key, State::Gone, &[], over).await?;
-            if let (Key::Record(_), Version::Object(_)) = (key, over) {
-                // It is removed by now; what stays says so. A record that nobody has read yet may be written again
-                // under its id, and a deletion that comes late must not meet that.
+            if let Key::Record(_) = key {
+                // It is removed by now; what stays would say so.
                 drop(self.objects.delete(&spot(key)).await);
             }
             Ok(())

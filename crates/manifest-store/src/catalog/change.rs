@@ -8,8 +8,8 @@ use crate::backend::{Key, Stop, Version};
 use crate::record::{Record, Stamp};
 use crate::{Force, HeldBy, RecordId, Selector, StoreError};
 
-/// How often the record of a name that has moved is read again to be tidied.
-const TIDYINGS: usize = 16;
+/// How often it is tried to tidy up, where somebody else may come between.
+const TRIES: usize = 16;
 
 /// A new record under a name. Needs the locks of the name, of the new record, and of the old one.
 #[derive(Clone, Debug)]
@@ -54,10 +54,17 @@ pub(crate) struct Staleness {
     pub(crate) now: Timestamp,
 }
 
+impl Staleness {
+    fn may_be(&self, record: &Record) -> bool {
+        record.names().is_empty() && record.updated() <= self.unchanged_since
+    }
+}
+
 impl Catalog<'_> {
     /// Writes the record, then its name, then the record that had the name.
     pub(crate) fn create(&self, creation: Creation, stamp: &Stamp) -> Result<Record, Stop> {
         let Creation { record, name, old } = creation;
+        let (_, over) = self.binding(&name)?;
         let bound = self.bound(&name)?;
         if bound.as_ref().map(|bound| bound.record.id()) != old {
             return Err(Stop::Again);
@@ -71,33 +78,101 @@ impl Catalog<'_> {
             return written.map(|()| record);
         }
         // A name does not move to a record that may not last.
-        if let Err(stop) = lasting(written).and_then(|()| steps.done(self.give(&name, record.id()))) {
+        if let Err(stop) = lasting(written).and_then(|()| steps.done(self.give(&name, record.id(), &over))) {
             // Without its name nobody would find the record; one that stays all the same does no harm. Where nobody
             // knows whether the name leads to it by now, it stays.
             if !matches!(stop, Stop::Failed(StoreError::Uncertain(..))) {
-                drop(self.0.remove(&Key::Record(record.id()), &Version::Locked));
+                self.take_back_new(record.id());
             }
             return Err(stop);
         }
-        if let (Some(Found { record: mut bound, version }), Steps(None)) = (bound, &steps) {
-            bound.rename(Vec::new(), vec![name], stamp);
+        if let (Some(bound), Steps(None)) = (bound, &steps) {
             // The name has moved for good; a record that still lists it does not have it.
-            drop(bound.file_head().map(|head| self.write(&head, &bound, &version)));
+            drop(self.tidy(bound, &name, stamp));
         }
         steps.finish(record)
     }
 
-    /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
-    pub(crate) fn give(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
-        let (_, version) = self.binding(name)?;
-        self.bind(name, id, &version)
+    /// Takes a name that leads elsewhere from the list of a record.
+    pub(super) fn tidy(&self, mut found: Found, name: &ListName, stamp: &Stamp) -> Result<(), Stop> {
+        for _ in 0..TRIES {
+            let Found { mut record, version } = found;
+            self.settle(&record, None)?;
+            record.rename(Vec::new(), vec![name.clone()], stamp);
+            match self.write(&record.file_head()?, &record, &version) {
+                Err(Stop::Again) => {}
+                done => return done,
+            }
+            match self.read(record.id())? {
+                Some(now) if now.record.unled().any(|unled| unled == name) => found = now,
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
-    /// Binds a name over what was read there.
-    pub(super) fn bind(&self, name: &ListName, id: RecordId, over: &Version) -> Result<(), Stop> {
+    /// Binds a name. One that nobody has is created exclusively; a leftover, or one that is taken away, is replaced.
+    ///
+    /// `over` is what was read of the name before its record was written. So where nothing is locked, who removes the
+    /// record finds the name in it, and refuses this by [`Catalog::revoke`].
+    pub(crate) fn give(&self, name: &ListName, id: RecordId, over: &Version) -> Result<(), Stop> {
         let pair = format!("{id} {name}");
         let line = format!("{pair} {}\n", Digest::sha256(pair.as_bytes()));
         self.0.write(&Key::Name(name.clone()), &[line.as_bytes()], over)
+    }
+
+    /// Makes sure that a name does not come to lead to a record that is about to change. [`Stop::Again`]: it does.
+    fn revoke(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
+        if self.0.has_locks() {
+            return Ok(());
+        }
+        match self.binding(name)? {
+            (Some(bound), _) if bound == id => Err(Stop::Again),
+            // The same again is another version.
+            (Some(bound), version) => self.give(name, bound, &version),
+            (None, version) => self.0.remove(&Key::Name(name.clone()), &version),
+        }
+    }
+
+    /// Ends the move of a name that somebody has begun, before the next change of names decides what became of it. A name
+    /// that the record `gets` by that is written over all the same.
+    pub(super) fn settle(&self, record: &Record, gets: Option<&ListName>) -> Result<(), Stop> {
+        let unmoved = record.unmoved().filter(|name| Some(*name) != gets);
+        unmoved.map_or(Ok(()), |name| self.revoke(name, record.id()))
+    }
+
+    /// Removes a record that did not get its name: nobody would find it, and one that stays does no harm.
+    fn take_back_new(&self, id: RecordId) {
+        for _ in 0..TRIES {
+            if !matches!(self.0.remove(&Key::Record(id), &Version::Locked), Err(Stop::Again)) {
+                break;
+            }
+        }
+    }
+
+    /// Writes a record again as it was, unless it has changed since it was written with this head. What cannot be
+    /// taken back is a name that is listed and leads nowhere.
+    fn take_back(&self, head: &[u8], before: &Record) -> Result<(), Stop> {
+        match self.read_raw(before.id())? {
+            Some(found) if found.record.file_head()? == head => {
+                self.write(&before.file_head()?, before, &found.version)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a name lead to a record that lists it by now, or makes it what it was `before`.
+    pub(super) fn give_or_take_back(
+        &self,
+        (name, over): (&ListName, &Version),
+        head: &[u8],
+        before: &Record,
+    ) -> Result<(), Stop> {
+        self.give(name, before.id(), over).inspect_err(|stop| {
+            if !matches!(stop, Stop::Failed(StoreError::Uncertain(..) | StoreError::NotDurable(..))) {
+                drop(self.take_back(head, before));
+            }
+        })
     }
 
     /// Gives a record a name, takes one from it, or both at once. [`Stop::Again`]: it is not the one that is meant
@@ -108,10 +183,18 @@ impl Catalog<'_> {
         which: &Selector,
         stamp: &Stamp,
     ) -> Result<Record, Stop> {
+        let over = |name: &ListName| Ok::<_, StoreError>((name.clone(), self.binding(name)?));
+        // Before the record: see `give`.
+        let mut gets = gets.as_ref().map(over).transpose()?;
+        // A name that cannot be read is given up without its file.
+        let loses = loses.as_ref().map(|name| (name.clone(), self.binding(name).ok()));
         let Found { mut record, version } = self.load_as(*id, which)?;
-        let mut gets = gets.clone();
-        if let Some(name) = &gets {
+        if let Some((name, _)) = &gets {
             match self.bound(name)? {
+                // It may have got the name since it was read.
+                Some(bound) if bound.record.id() == *id && !record.names().contains(name) => {
+                    return Err(Stop::Again);
+                }
                 Some(bound) if bound.record.id() == *id => gets = None,
                 Some(bound) => {
                     return Err(StoreError::NameTaken { name: name.clone(), id: bound.record.id() }.into());
@@ -119,7 +202,7 @@ impl Catalog<'_> {
                 None => {}
             }
         }
-        let loses = loses.clone().filter(|name| record.names().contains(name));
+        let loses = loses.filter(|(name, _)| record.names().contains(name));
         if loses.is_some() && *last == Last::Stays && record.names().len() < 2 {
             return Err(Stop::Again);
         }
@@ -128,17 +211,25 @@ impl Catalog<'_> {
                 self.confirm(&record)?;
                 Ok(record)
             }
-            (Some(to), Some(from)) => self.move_name(Found { record, version }, &from, &to, stamp),
+            (Some((to, (_, over))), Some((from, _))) => {
+                self.move_name(Found { record, version }, &from, (&to, &over), stamp)
+            }
             (gets, loses) => {
-                record.rename(gets.iter().cloned().collect(), loses.iter().cloned().collect(), stamp);
-                let mut steps = Steps::default();
-                steps.done(self.write(&record.file_head()?, &record, &version))?;
-                if let Some(name) = gets {
-                    steps.done(self.give(&name, *id))?;
+                self.settle(&record, gets.as_ref().map(|(name, _)| name))?;
+                let before = record.clone();
+                let named =
+                    |name: &Option<(ListName, _)>| name.iter().map(|(name, _)| name.clone()).collect();
+                record.rename(named(&gets), loses.iter().map(|(name, _)| name.clone()).collect(), stamp);
+                let (head, mut steps) = (record.file_head()?, Steps::default());
+                steps.done(self.write(&head, &record, &version))?;
+                if let Some((name, (_, over))) = gets {
+                    steps.done(self.give_or_take_back((&name, &over), &head, &before))?;
                 }
-                if let Some(name) = loses {
+                if let Some((name, Some((Some(bound), version)))) = loses
+                    && bound == *id
+                {
                     // A name whose record does not list it is a leftover, not an error.
-                    drop(self.forget(&name, *id));
+                    drop(self.0.remove(&Key::Name(name), &version));
                 }
                 steps.finish(record)
             }
@@ -151,21 +242,28 @@ impl Catalog<'_> {
         &self,
         Found { mut record, version }: Found,
         from: &ListName,
-        to: &ListName,
+        (to, over): (&ListName, &Version),
         stamp: &Stamp,
     ) -> Result<Record, Stop> {
-        let id = record.id();
+        let (id, before) = (record.id(), record.clone());
+        self.settle(&record, Some(to))?;
         record.announce(from, to);
-        lasting(self.write(&record.file_head()?, &record, &version))?;
+        let head = record.file_head()?;
+        lasting(self.write(&head, &record, &version))?;
         // As long as the new name may be lost, the old one stays.
-        self.give(to, id)?;
+        self.give_or_take_back((to, over), &head, &before)?;
         // It has moved. What follows tidies up, and the next change of its names would do as well.
-        for _ in 0..TIDYINGS {
+        for _ in 0..TRIES {
+            let Ok((bound, over)) = self.binding(from) else { break };
             let Ok(Some(Found { record: now, version })) = self.read(id) else { break };
+            if !now.is_moving(from, to) {
+                break;
+            }
             record = now;
             record.rename(vec![to.clone()], vec![from.clone()], stamp);
             match self.write(&record.file_head()?, &record, &version) {
-                Ok(()) => drop(self.forget(from, id)),
+                Ok(()) if bound == Some(id) => drop(self.0.remove(&Key::Name(from.clone()), &over)),
+                Ok(()) => {}
                 // Where there are no locks somebody else may have changed it meanwhile.
                 Err(Stop::Again) => continue,
                 Err(Stop::Failed(_)) => {}
@@ -175,7 +273,7 @@ impl Catalog<'_> {
         Ok(record)
     }
 
-    /// Frees a name that still leads to this record.
+    /// Frees a name that still leads to this record, which is gone.
     fn forget(&self, name: &ListName, id: RecordId) -> Result<(), Stop> {
         match self.binding(name)? {
             (Some(bound), version) if bound == id => self.0.remove(&Key::Name(name.clone()), &version),
@@ -190,73 +288,40 @@ impl Catalog<'_> {
         if record.names() != names {
             return Err(Stop::Again);
         }
-        let holders = self.holders(&record, *now)?;
-        if !holders.is_empty() && *force != Force::Yes {
-            return Err(StoreError::Held { id: *id, by: holders }.into());
+        let holding = self.holding(&record, *now)?;
+        if !holding.by.is_empty() && *force != Force::Yes {
+            return Err(StoreError::Held { id: *id, by: holding.by }.into());
         }
-        self.0.remove(&Key::Record(*id), &version)?;
-        // A name without a record is a leftover, not an error; a record that comes back keeps its names.
-        names.iter().for_each(|name| drop(self.forget(name, *id)));
-        Ok(holders)
+        self.remove_found(&Found { record, version }, holding.idle)?;
+        Ok(holding.by)
+    }
+
+    /// Removes a record that nobody holds, and its names.
+    fn remove_found(&self, Found { record, version }: &Found, idle: Vec<Found>) -> Result<(), Stop> {
+        self.refuse_use(idle)?;
+        record.unled().try_for_each(|name| self.revoke(name, record.id()))?;
+        self.0.remove(&Key::Record(record.id()), version)?;
+        // A name without a record is a leftover, not an error. Only those that it has are locked.
+        record.names().iter().for_each(|name| drop(self.forget(name, record.id())));
+        Ok(())
     }
 
     /// Whether a record has no name, was not changed for a while, and is held by nobody.
     pub(crate) fn is_stale(&self, record: &Record, stale: Staleness) -> Result<bool, StoreError> {
-        let may_be = record.names().is_empty() && record.updated() <= stale.unchanged_since;
-        Ok(may_be && self.holders(record, stale.now)?.is_empty())
+        Ok(stale.may_be(record) && self.holders(record, stale.now)?.is_empty())
     }
 
     /// Removes a record if it is stale. Needs its lock. Whether it was.
     pub(crate) fn delete_stale(&self, id: RecordId, stale: Staleness) -> Result<bool, Stop> {
-        let Some(Found { record, version }) = self.read(id)? else { return Ok(false) };
-        let is_stale = self.is_stale(&record, stale)?;
-        if is_stale {
-            self.0.remove(&Key::Record(id), &version)?;
+        let Some(found) = self.read(id)? else { return Ok(false) };
+        if !stale.may_be(&found.record) {
+            return Ok(false);
         }
-        Ok(is_stale)
-    }
-
-    /// Who holds a record now: those whose hold has not expired, and the lists that still have it as an entry.
-    pub(crate) fn holders(&self, record: &Record, now: Timestamp) -> Result<Vec<HeldBy>, StoreError> {
-        let mut holders = Vec::new();
-        for hold in record.holds().iter().filter(|hold| !hold.is_expired(now)) {
-            let holds = match &hold.by {
-                HeldBy::Name(_) => true,
-                HeldBy::List(list) => match self.read(*list) {
-                    Ok(list) => list.is_some_and(|list| list.record.uses(record.id())),
-                    // A list that cannot be read may need it.
-                    Err(StoreError::Damaged { .. }) => true,
-                    Err(error) => return Err(error),
-                },
-            };
-            if holds {
-                holders.push(hold.by.clone());
-            }
+        let holding = self.holding(&found.record, stale.now)?;
+        if holding.by.is_empty() {
+            self.remove_found(&found, holding.idle)?;
         }
-        holders.sort();
-        Ok(holders)
-    }
-
-    /// Notes in the records `used` that the list `by` is about to have entries of theirs; tells which of them are
-    /// gone. Needs the locks of all.
-    pub(crate) fn mark_used(
-        &self,
-        used: &[RecordId],
-        by: RecordId,
-        stamp: &Stamp,
-    ) -> Result<Vec<RecordId>, Stop> {
-        let mut gone = Vec::new();
-        for id in used {
-            match self.read(*id)? {
-                Some(Found { mut record, version }) => {
-                    if record.hold(HeldBy::List(by), None, stamp) {
-                        lasting(self.write(&record.file_head()?, &record, &version))?;
-                    }
-                }
-                None => gone.push(*id),
-            }
-        }
-        Ok(gone)
+        Ok(holding.by.is_empty())
     }
 }
 

@@ -22,26 +22,27 @@ impl Catalog<'_> {
     /// the one that is meant any more, or another one has the name.
     pub(crate) fn take_name(&self, taking: &Taking, which: &Selector, stamp: &Stamp) -> Result<Record, Stop> {
         let Taking { id, name, old } = taking;
-        let Found { mut record, version } = self.load_as(*id, which)?;
-        // Read first: where there are no locks the name is written over what the rest was found to be true of.
+        // Before the record: see `give`.
         let (_, over) = self.binding(name)?;
         let bound = self.bound(name)?;
+        let Found { mut record, version } = self.load_as(*id, which)?;
         let holder = bound.as_ref().map(|bound| bound.record.id());
-        if holder == Some(*id) {
+        if holder == Some(*id) && record.names().contains(name) {
             self.confirm(&record)?;
             return Ok(record);
         }
         if holder != *old {
             return Err(Stop::Again);
         }
+        self.settle(&record, Some(name))?;
+        let before = record.clone();
         record.rename(vec![name.clone()], Vec::new(), stamp);
-        lasting(self.write(&record.file_head()?, &record, &version))?;
-        let mut steps = Steps::default();
-        steps.done(self.bind(name, *id, &over))?;
-        if let (Some(Found { record: mut bound, version }), Steps(None)) = (bound, &steps) {
-            bound.rename(Vec::new(), vec![name.clone()], stamp);
+        let (head, mut steps) = (record.file_head()?, Steps::default());
+        lasting(self.write(&head, &record, &version))?;
+        steps.done(self.give_or_take_back((name, &over), &head, &before))?;
+        if let (Some(bound), Steps(None)) = (bound, &steps) {
             // The name has moved for good; a record that still lists it does not have it.
-            drop(bound.file_head().map(|head| self.write(&head, &bound, &version)));
+            drop(self.tidy(bound, name, stamp));
         }
         steps.finish(record)
     }

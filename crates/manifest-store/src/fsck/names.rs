@@ -159,10 +159,11 @@ impl Inspection<'_> {
     fn bind(&self, name: &ListName, id: RecordId) -> Result<bool, Stop> {
         let Some(_guard) = self.lock(&LockKey::Record(id))? else { return Ok(false) };
         let lists = self.catalog.read_raw(id)?.is_some_and(|found| found.record.listed().contains(name));
-        if !lists || self.catalog.binding(name)?.0.is_some() {
+        let (bound, over) = self.catalog.binding(name)?;
+        if !lists || bound.is_some() {
             return Ok(false);
         }
-        self.catalog.give(name, id).map(|()| true)
+        self.catalog.give(name, id, &over).map(|()| true)
     }
 }
 

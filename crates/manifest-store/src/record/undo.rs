@@ -1,9 +1,11 @@
 //! Going back to what a list was.
 
-use manifest_core::{Encoded, List};
+use std::collections::BTreeSet;
+
+use manifest_core::{Digest, Encoded, List};
 
 use super::{Record, Settled, Stamp};
-use crate::{Change, Draft, StoreError};
+use crate::{Change, Draft, RecordId, Source, StoreError};
 
 /// What a list was after one of its changes.
 #[derive(Debug)]
@@ -12,6 +14,15 @@ pub(crate) struct Back {
     pub(crate) to: u64,
     draft: Draft,
     document: Encoded,
+}
+
+impl Back {
+    /// The other records that it has entries of.
+    pub(crate) fn used(&self) -> Vec<RecordId> {
+        let kept: BTreeSet<Digest> = self.draft.list.entries().iter().map(|entry| entry.digest).collect();
+        let is_used = |source: &&Source| source.entries.iter().any(|entry| kept.contains(entry));
+        self.draft.sources.iter().filter(is_used).filter_map(|source| source.record).collect()
+    }
 }
 
 impl Record {
@@ -38,7 +49,7 @@ impl Record {
         }
         let (list, format) = List::decode_again(&bytes).map_err(StoreError::Unreadable)?;
         draft.list = list;
-        let digest = manifest_core::Digest::sha256(&bytes);
+        let digest = Digest::sha256(&bytes);
         Ok(Back { to, draft, document: Encoded::kept(bytes, digest, format) })
     }
 

@@ -63,12 +63,24 @@ pub(crate) const FAULTS: [Fault; 8] = [
     Fault::Unavailable503,
 ];
 
+/// What becomes of the objects of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Served,
+    /// They cannot be written.
+    Denied,
+    /// The next write is made, and nothing is ever answered again.
+    Fading,
+    Dark,
+}
+
 /// The storage.
 #[derive(Debug)]
 pub(crate) struct Cloud {
     objects: InMemory,
     compares: Compares,
     breaks: Breaks,
+    pub(crate) names: Mutex<Names>,
     /// How many of 100 writes fail with each of the faults.
     percent: Vec<(Fault, u64)>,
     dice: Mutex<u64>,
@@ -83,6 +95,7 @@ impl Cloud {
             objects: InMemory::new(),
             compares,
             breaks: Breaks::Nothing,
+            names: Mutex::new(Names::Served),
             percent,
             dice: Mutex::new(0x9e37_79b9_7f4a_7c15),
             line: tokio::sync::Mutex::default(),
@@ -150,6 +163,10 @@ impl Cloud {
     }
 }
 
+fn is_name(path: &Path) -> bool {
+    path.as_ref().starts_with("names/")
+}
+
 fn broken(kind: HttpErrorKind) -> Error {
     let source = HttpError::new(kind, std::io::Error::other("the layer of faults"));
     Error::Generic { store: "cloud", source: Box::new(source) }
@@ -165,6 +182,16 @@ impl ObjectStore for Cloud {
             drop(self.make(&path, payload, &mode).await);
         }
         let refused = |status: &str| (path.to_string(), status.to_owned().into());
+        let names = *self.names.lock().unwrap();
+        if is_name(path) && names != Names::Served {
+            if names == Names::Denied {
+                let (path, source) = refused("403");
+                return Err(Error::PermissionDenied { path, source });
+            }
+            *self.names.lock().unwrap() = Names::Dark;
+            drop(self.make(path, payload, &mode).await);
+            return Err(broken(HttpErrorKind::Timeout));
+        }
         match self.fault() {
             None => self.make(path, payload, &mode).await,
             Some(Fault::LostAnswer) => {
@@ -198,6 +225,9 @@ impl ObjectStore for Cloud {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        if is_name(path) && *self.names.lock().unwrap() == Names::Dark {
+            return Err(broken(HttpErrorKind::Timeout));
+        }
         self.tag(self.objects.get_opts(path, options).await?).await
     }
 

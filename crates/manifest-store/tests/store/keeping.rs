@@ -1,8 +1,13 @@
 //! What keeps records from being removed, and what becomes of those that nobody keeps: a part of the suite.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::Timestamp;
 use manifest_core::{EditError, OnConflict};
-use manifest_store::{Draft, Force, HeldBy, IfTaken, Origin, Record, Source, Store, StoreError};
+use manifest_store::{
+    Clock, Draft, Force, HeldBy, IfTaken, Origin, Record, Source, Store, StoreError, StoreOptions,
+};
 
 use crate::fixture::{add, digests, draft, entry, name, source, which};
 
@@ -69,6 +74,38 @@ pub(crate) async fn a_record_that_a_list_has_entries_of_is_not_removed(store: &S
     store.create(&name("all"), draft([2]), IfTaken::Refuse).await.unwrap();
     let gone = store.update_using(&which("all"), &[base.id()], take(&base)).await;
     assert!(gone.is_err(), "a record that is gone cannot be used");
+}
+
+/// Nothing but their number is bounded by that: what counts for nothing never held anything.
+#[tokio::test]
+async fn the_holds_of_lists_that_are_gone_are_dropped_after_a_day() {
+    let hours = Arc::new(AtomicI64::new(0));
+    let clock = Clock::new({
+        let hours = hours.clone();
+        move || Timestamp::from_second(hours.load(Ordering::SeqCst) * 3600).unwrap()
+    });
+    let options = || StoreOptions { clock: clock.clone(), ..StoreOptions::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let mut stores = vec![Store::open(dir.path().join("store"), options())];
+    #[cfg(feature = "shared")]
+    stores.push(Store::in_memory(options()).unwrap());
+    for store in stores {
+        let base = store.create(&name("base"), draft([1]), IfTaken::Refuse).await.unwrap();
+        let using = || {
+            let mut draft = Draft::default();
+            take(&base)(&mut draft).unwrap();
+            draft
+        };
+        let user = store.create(&name("user"), using(), IfTaken::Refuse).await.unwrap();
+        for _ in 0..200 {
+            hours.fetch_add(1, Ordering::SeqCst);
+            store.create(&name("build"), using(), IfTaken::Refuse).await.unwrap();
+            store.remove(&which("build"), Force::No).await.unwrap();
+        }
+        let base = store.load(&which("base")).await.unwrap();
+        assert!(base.holds().len() <= 64, "{}", base.holds().len());
+        assert_eq!(store.holders(&base).await.unwrap(), [HeldBy::List(user.id())]);
+    }
 }
 
 pub(crate) async fn a_copy_is_a_record_of_its_own(store: &Store) {

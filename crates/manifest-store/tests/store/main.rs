@@ -10,6 +10,8 @@ mod concurrency;
 mod damage;
 mod fixture;
 mod golden;
+#[cfg(feature = "shared")]
+mod interleaved;
 mod keeping;
 mod leftovers;
 mod performance;

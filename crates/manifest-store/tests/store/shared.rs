@@ -11,7 +11,7 @@ use manifest_store::object_store::{ObjectStore, ObjectStoreExt as _, PutPayload}
 use manifest_store::{Draft, Force, IfTaken, Store, StoreError, StoreOptions};
 use manifest_testkit::{Azurite, Moto};
 
-use crate::cloud::{Breaks, Cloud, Compares, FAULTS, Fault};
+use crate::cloud::{Breaks, Cloud, Compares, FAULTS, Fault, Names};
 use crate::concurrency::block_on;
 use crate::fixture::{Home, add, digests, draft, entry, name, which};
 use crate::{one_after_another, suite, with_sentences};
@@ -242,6 +242,36 @@ async fn a_service_that_never_answers_a_write_leaves_it_open() {
     let failed = on(&cloud).create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap_err();
     assert!(matches!(failed, StoreError::Uncertain(..)), "{failed}");
     assert!(failed.to_string().contains("may have been made or not"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_written_leaves_nothing_behind() {
+    let cloud = Arc::new(Cloud::new(Compares::Content, Vec::new()));
+    let made = on(&cloud).create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    *cloud.names.lock().unwrap() = Names::Denied;
+    let store = on(&cloud);
+    let failed = [
+        store.tag(&which("app"), &name("new")).await,
+        store.rename(&name("app"), &name("new")).await,
+        store.create(&name("new"), draft([2]), IfTaken::Refuse).await,
+        store.create(&name("app"), draft([2]), IfTaken::Replace).await,
+    ];
+    for failed in failed {
+        assert!(matches!(failed, Err(StoreError::Forbidden(..))), "{failed:?}");
+    }
+    let records: Vec<_> = store.records().await.unwrap().into_iter().map(Result::unwrap).collect();
+    assert_eq!(records, [made]);
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_over_without_an_answer_leads_to_the_new_list() {
+    let cloud = Arc::new(Cloud::new(Compares::Content, Vec::new()));
+    on(&cloud).create(&name("app"), draft([1]), IfTaken::Refuse).await.unwrap();
+    *cloud.names.lock().unwrap() = Names::Fading;
+    let failed = on(&cloud).create(&name("app"), draft([2]), IfTaken::Replace).await;
+    assert!(matches!(failed, Err(StoreError::Uncertain(..))), "{failed:?}");
+    *cloud.names.lock().unwrap() = Names::Served;
+    assert_eq!(digests(&on(&cloud).load(&which("app")).await.unwrap()), [entry(2).digest]);
 }
 
 /// A runtime that has one thread, a store that outlives it, and a store that goes away inside another.

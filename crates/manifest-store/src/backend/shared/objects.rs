@@ -119,11 +119,10 @@ impl Objects {
         let path = self.path(key);
         let location = self.location("write", key)?;
         let edit = random()?;
-        let mut over = over.cloned();
-        let mut sealed = seal(over.as_ref(), edit, state, parts);
+        let sealed = seal(over, edit, state, parts);
         let (mut open, mut tries) = (false, 0);
         loop {
-            let options = mode(over.as_ref()).into();
+            let options = mode(over).into();
             let Err(error) = self.store.put_opts(&location, sealed.clone(), options).await else {
                 return Ok(Committed::Done);
             };
@@ -141,21 +140,7 @@ impl Objects {
             };
             match there {
                 Some(object) if object.version.envelope.edits.contains(&edit) => return Ok(Committed::Done),
-                Some(object) if over.is_none() && object.version.envelope.state == State::Gone => {
-                    // What was removed is not there, and leaves its object to the next. A try that is still under
-                    // way wants to create it, and cannot.
-                    (open, over) = (false, Some(object.version));
-                    sealed = seal(over.as_ref(), edit, state, parts);
-                    if tries == 0 {
-                        tries += 1;
-                        continue;
-                    }
-                }
-                // Ids are random: who wanted to create the same was us, before we were sent back to the start.
-                Some(object) if over.is_none() && object.content == parts.concat() => {
-                    return Ok(Committed::Done);
-                }
-                there if there.as_ref().map(|object| &object.version) != over.as_ref() => {
+                there if there.as_ref().map(|object| &object.version) != over => {
                     let ours = over.map_or(1, |over| over.envelope.revision.saturating_add(1));
                     let is_told = there.is_none_or(|object| object.version.envelope.names(ours));
                     return match open && !is_told {
