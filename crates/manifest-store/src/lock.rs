@@ -275,6 +275,29 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "x", "a longer note is shortened");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_goes_with_who_has_it_keeps_out_those_who_opened_it_before() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (path, inside) = (dir.path().join("lock"), AtomicUsize::new(0));
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    let mut held = 0;
+                    while held < 500 {
+                        let Ok(Attempt::Held(_guard)) = try_lock(&path, Sharing::Alone, "") else { continue };
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two have it");
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        fs::remove_file(&path).unwrap();
+                        held += 1;
+                    }
+                });
+            }
+        });
+    }
+
     /// DUR-11.
     #[cfg(unix)]
     #[test]
