@@ -183,57 +183,71 @@ impl Catalog<'_> {
         which: &Selector,
         stamp: &Stamp,
     ) -> Result<Record, Stop> {
-        let over = |name: &ListName| Ok::<_, StoreError>((name.clone(), self.binding(name)?));
         // Before the record: see `give`.
-        let mut gets = gets.as_ref().map(over).transpose()?;
+        let mut gets =
+            gets.as_ref().map(|name| Ok::<_, StoreError>((name, self.binding(name)?.1))).transpose()?;
         // A name that cannot be read is given up without its file.
-        let loses = loses.as_ref().map(|name| (name.clone(), self.binding(name).ok()));
-        let Found { mut record, version } = self.load_as(*id, which)?;
-        if let Some((name, _)) = &gets {
-            match self.bound(name)? {
+        let loses = loses.as_ref().map(|name| (name, self.binding(name).ok()));
+        let found = self.load_as(*id, which)?;
+        let names = found.record.names();
+        if let Some((name, _)) = gets {
+            match self.bound(name)?.map(|bound| bound.record.id()) {
                 // It may have got the name since it was read.
-                Some(bound) if bound.record.id() == *id && !record.names().contains(name) => {
-                    return Err(Stop::Again);
-                }
-                Some(bound) if bound.record.id() == *id => gets = None,
-                Some(bound) => {
-                    return Err(StoreError::NameTaken { name: name.clone(), id: bound.record.id() }.into());
-                }
+                Some(bound) if bound == *id && !names.contains(name) => return Err(Stop::Again),
+                Some(bound) if bound == *id => gets = None,
+                Some(id) => return Err(StoreError::NameTaken { name: name.clone(), id }.into()),
                 None => {}
             }
         }
-        let loses = loses.filter(|(name, _)| record.names().contains(name));
-        if loses.is_some() && *last == Last::Stays && record.names().len() < 2 {
+        let loses = loses.filter(|(name, _)| names.contains(name));
+        if loses.is_some() && *last == Last::Stays && names.len() < 2 {
             return Err(Stop::Again);
         }
         match (gets, loses) {
             (None, None) => {
-                self.confirm(&record)?;
-                Ok(record)
+                self.confirm(&found.record)?;
+                Ok(found.record)
             }
-            (Some((to, (_, over))), Some((from, _))) => {
-                self.move_name(Found { record, version }, &from, (&to, &over), stamp)
-            }
-            (gets, loses) => {
-                self.settle(&record, gets.as_ref().map(|(name, _)| name))?;
-                let before = record.clone();
-                let named =
-                    |name: &Option<(ListName, _)>| name.iter().map(|(name, _)| name.clone()).collect();
-                record.rename(named(&gets), loses.iter().map(|(name, _)| name.clone()).collect(), stamp);
-                let (head, mut steps) = (record.file_head()?, Steps::default());
-                steps.done(self.write(&head, &record, &version))?;
-                if let Some((name, (_, over))) = gets {
-                    steps.done(self.give_or_take_back((&name, &over), &head, &before))?;
-                }
-                if let Some((name, Some((Some(bound), version)))) = loses
-                    && bound == *id
-                {
-                    // A name whose record does not list it is a leftover, not an error.
-                    drop(self.0.remove(&Key::Name(name), &version));
-                }
-                steps.finish(record)
-            }
+            (Some((to, over)), Some((from, _))) => self.move_name(found, from, (to, &over), stamp),
+            (Some((name, over)), None) => self.add_name(found, (name, &over), stamp),
+            (None, Some((name, bound))) => self.take_name_away(found, name, bound, stamp),
         }
+    }
+
+    fn add_name(
+        &self,
+        Found { mut record, version }: Found,
+        (name, over): (&ListName, &Version),
+        stamp: &Stamp,
+    ) -> Result<Record, Stop> {
+        self.settle(&record, Some(name))?;
+        let before = record.clone();
+        record.rename(vec![name.clone()], Vec::new(), stamp);
+        let (head, mut steps) = (record.file_head()?, Steps::default());
+        steps.done(self.write(&head, &record, &version))?;
+        steps.done(self.give_or_take_back((name, over), &head, &before))?;
+        steps.finish(record)
+    }
+
+    /// `bound` is what was read of the name before the record.
+    fn take_name_away(
+        &self,
+        Found { mut record, version }: Found,
+        name: &ListName,
+        bound: Option<(Option<RecordId>, Version)>,
+        stamp: &Stamp,
+    ) -> Result<Record, Stop> {
+        self.settle(&record, None)?;
+        record.rename(Vec::new(), vec![name.clone()], stamp);
+        let mut steps = Steps::default();
+        steps.done(self.write(&record.file_head()?, &record, &version))?;
+        if let Some((Some(id), over)) = bound
+            && id == record.id()
+        {
+            // A name whose record does not list it is a leftover, not an error.
+            drop(self.0.remove(&Key::Name(name.clone()), &over));
+        }
+        steps.finish(record)
     }
 
     /// Gives a record one name in place of another. Both are listed first, and what is listed says that the new one

@@ -86,6 +86,10 @@ async fn the_holds_of_lists_that_are_gone_are_dropped_after_a_day() {
     });
     let options = || StoreOptions { clock: clock.clone(), ..StoreOptions::default() };
     let dir = tempfile::tempdir().unwrap();
+    #[cfg_attr(
+        not(feature = "shared"),
+        allow(unused_mut, reason = "one is added where there is another backend")
+    )]
     let mut stores = vec![Store::open(dir.path().join("store"), options())];
     #[cfg(feature = "shared")]
     stores.push(Store::in_memory(options()).unwrap());
