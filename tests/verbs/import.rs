@@ -106,6 +106,28 @@ fn the_platform_of_an_image_is_what_its_configuration_says() {
     assert!(!after.exists());
 }
 
+#[test]
+fn a_source_may_be_written_with_its_transport() {
+    let cli = Cli::new();
+    let [amd64, arm64] = ["linux/amd64", "linux/arm64"]
+        .map(|text| cli.put(&Image::new(text), text.rsplit('/').next().unwrap()));
+    let (layout, archive) = (cli.layout(), oci_archive(&cli));
+    let (layout, archive) = (layout.display(), archive.display());
+    for (words, image) in [
+        (format!("one oci:{layout}:amd64"), &amd64),
+        (format!("two oci-archive:{archive}:arm64"), &arm64),
+        (format!("three oci-archive:{archive}:@0"), &amd64),
+    ] {
+        let name = words.split(' ').next().unwrap();
+        cli.ok(&format!("import {words}"));
+        assert_eq!(cli.json(&format!("inspect {name}"))["digest"], image.digest.to_string(), "{words}");
+    }
+    cli.ok(&format!("import oci:{layout}:arm64"));
+    assert!(names(&cli).contains(&json!(["localhost/arm64:latest"])));
+    cli.fails(2, &format!("import four oci:{layout}:arm64 --image amd64")).says("misuse", &["--image"]);
+    cli.fails(2, &format!("import four --all oci:{layout}:arm64")).says("misuse", &["--all"]);
+}
+
 /// F-10, and the half of A4-18 that needs no pipe.
 #[test]
 fn an_image_of_docker_is_one_record_with_its_names() {

@@ -19,7 +19,7 @@ use crate::carried::{Blobs, blob_parts, blobs};
 use crate::context::Context;
 use crate::entry::shown;
 use crate::error::CliError;
-use crate::gather::finish;
+use crate::gather::{finish, location};
 use crate::report::ListReport;
 use crate::words::counted;
 
@@ -37,12 +37,14 @@ Examples:
   manifest import app:1.0 --oci-dir build
   manifest import --all --oci-archive bundle.tar
   manifest import app:1.0 app.tar
+  manifest import app:1.0 oci:build:latest
   docker save app | manifest import app:1.0")]
 pub(crate) struct Import {
     /// The name to import it under [default: its names in the layout or archive]
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// An archive of either kind, an OCI image layout, or - for standard input; alone it is written with a slash
+    /// An archive of either kind, an OCI image layout, or - for standard input; alone it is written with a slash, or
+    /// with its transport as in oci:DIR:NAME
     #[arg(value_name = "FILE", conflicts_with_all = ["oci_dir", "oci_archive", "docker_archive"])]
     file: Option<PathBuf>,
     /// An OCI image layout
@@ -81,6 +83,9 @@ struct Imported {
     blobs: Vec<Blobs>,
 }
 
+/// How a source begins that is written with its transport.
+const TRANSPORTS: &[&str] = &["oci:", "oci-archive:", "docker-archive:"];
+
 /// An image with the names that it will have here.
 struct Wanted {
     image: Offered,
@@ -90,13 +95,13 @@ struct Wanted {
 
 impl Import {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
-        let (store, name, from) = (context.store()?, self.name()?, self.from(context)?);
+        let (store, name, (from, pick)) = (context.store()?, self.name()?, self.from(context)?);
         let (place, offers) = from.open().await?;
         for double in shadowed(&offers) {
             let (name, digest, by) = (double.name, double.digest, double.by);
             context.ui.note(format_args!("warning: {name} names {digest}, too; {by} stands last and has it"));
         }
-        let wanted = self.wanted(&offers, name.as_ref(), &place.to_string(), &from)?;
+        let wanted = self.wanted(&offers, name.as_ref(), pick, &place.to_string(), &from)?;
         // Before anything is copied: the answer is known.
         for one in &wanted {
             for name in &one.names {
@@ -127,8 +132,9 @@ impl Import {
 
     /// Whether what stands first is a path: no list has such a name.
     fn name_is_file(&self) -> bool {
-        let is_path =
-            |text: &str| text == "-" || ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+        let is_path = |text: &str| {
+            text == "-" || ["/", "./", "../"].iter().chain(TRANSPORTS).any(|start| text.starts_with(start))
+        };
         self.file.is_none() && self.flagged().is_none() && self.name.as_deref().is_some_and(is_path)
     }
 
@@ -141,8 +147,15 @@ impl Import {
         }
     }
 
-    fn from(&self, context: &Context) -> Result<From, CliError> {
+    /// What to read, and which image of it is meant by what was typed.
+    fn from(&self, context: &Context) -> Result<(From, Pick), CliError> {
         let own = self.name.as_deref().filter(|_| self.name_is_file()).map(Path::new);
+        if let Some(text) = self.file.as_deref().or(own).and_then(Path::to_str)
+            && self.flagged().is_none()
+            && TRANSPORTS.iter().any(|transport| text.starts_with(transport))
+        {
+            return From::location(location(text)?);
+        }
         let from = match (self.flagged(), self.file.as_deref().or(own)) {
             (Some((None, path)), _) => From::layout(path)?,
             (Some((kind, path)), _) => From::path(kind, path)?,
@@ -155,7 +168,7 @@ impl Import {
                 "give --oci-dir DIR, --oci-archive FILE, --docker-archive FILE, or a FILE behind the name",
             ));
         }
-        Ok(from)
+        Ok((from, Pick::Only))
     }
 
     /// The images that are meant, with the names that they will have.
@@ -163,13 +176,22 @@ impl Import {
         &self,
         offers: &[Offer],
         name: Option<&ListName>,
+        picked: Pick,
         what: &str,
         from: &From,
     ) -> Result<Vec<Wanted>, CliError> {
-        let choice = match (&self.image, self.all) {
-            (Some(text), _) => Choice::One(pick(text)?),
-            (None, true) => Choice::All,
-            (None, false) => Choice::Only,
+        let choice = match (&self.image, picked, self.all) {
+            (Some(text), Pick::Only, _) => Choice::One(pick(text)?),
+            (None, Pick::Only, true) => Choice::All,
+            (None, Pick::Only, false) => Choice::Only,
+            (None, picked, false) => Choice::One(picked),
+            _ => {
+                let message = "the source names one image, and others are asked for".to_owned();
+                return Err(CliError::Misuse(
+                    message,
+                    "leave --image and --all out, or the name behind the source",
+                ));
+            }
         };
         let (mut wanted, mut owners) = (Vec::new(), BTreeMap::new());
         for image in choose_images(offers, &choice, what)? {

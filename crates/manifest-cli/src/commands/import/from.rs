@@ -31,6 +31,18 @@ impl From {
         }
     }
 
+    /// What is written with its transport, and which image of it is meant.
+    pub(super) fn location(location: Location) -> Result<(Self, Pick), CliError> {
+        match location {
+            Location::Layout(path, pick) => Ok((Self::layout(&path)?, pick)),
+            Location::Archive(kind, path, pick) => Ok((Self::path(Some(kind), &path)?, pick)),
+            other => {
+                let message = format!("{other} is neither a layout nor an archive");
+                Err(CliError::Misuse(message, "manifest add takes images of registries and of the store"))
+            }
+        }
+    }
+
     /// Opens it, and lists what is in it.
     pub(super) async fn open(&self) -> Result<(Place, Vec<Offer>), CliError> {
         let archive = match self {
