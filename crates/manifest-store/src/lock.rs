@@ -285,7 +285,7 @@ mod tests {
             for _ in 0..4 {
                 threads.spawn(|| {
                     let mut held = 0;
-                    while held < 500 {
+                    while held < 100 {
                         let Ok(Attempt::Held(_guard)) = try_lock(&path, Sharing::Alone, "") else { continue };
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two have it");
                         std::thread::yield_now();

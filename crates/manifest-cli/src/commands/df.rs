@@ -10,6 +10,9 @@ use crate::table::table;
 use crate::words;
 
 /// Show what the store takes up
+///
+/// Reclaimable is what no list and no image holds. Temporary is what is being written, or was left behind; content that
+/// running commands rely on counts as reclaimable until they have saved what needs it.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  manifest df")]
 pub(crate) struct Df {}

@@ -15,7 +15,8 @@ const DAMAGED: u8 = 7;
 
 /// Look whether everything in the store is as it was written
 ///
-/// Exits with 7 when something is damaged. What interrupted commands left behind is shown, and is no damage.
+/// Exits with 7 when something is damaged. What interrupted commands left behind is shown, and is no damage. Without
+/// --repair nothing is changed, so that a store on a read-only disk can be looked at, too.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +24,8 @@ Examples:
   manifest fsck --repair
 
 What is damaged is moved to lost+found in the store and never deleted; while a list or an image is there,
-gc removes no content.")]
+gc removes no content. In a bucket nothing is moved: what is damaged there is left to the tools of the service,
+but for what is remembered of references, which is removed.")]
 pub(crate) struct Fsck {
     /// Put right what can be
     #[arg(long)]

@@ -21,9 +21,10 @@ Examples:
   manifest gc --dry-run
   manifest gc --grace 0
 
-Temporary files go after a day; with --grace 0 at once, when whoever wrote them is gone.")]
+Temporary files go after a day; with --grace 0 at once, when whoever wrote them is gone.
+While a list, an image or a manifest in one cannot be read, no content is removed: it may need any of it.")]
 pub(crate) struct Gc {
-    /// Show what would be removed
+    /// Show what would be removed; nothing is changed, no lock either
     #[arg(long)]
     dry_run: bool,
     /// How long content stays that nobody needs, as in 12h or 30d

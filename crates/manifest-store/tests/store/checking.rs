@@ -268,7 +268,7 @@ async fn nobody_waits_until_all_blobs_are_hashed() {
     let collector = Store::open(home.root(), options(std::time::Duration::ZERO));
     home.blob(b"layer").await;
     let large = home.root().join("blobs/sha256").join(Digest::sha256(b"large").hex());
-    std::fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    std::fs::File::create(&large).unwrap().set_len(256 << 20).unwrap();
     let checked = tokio::spawn(async move { store.check(Repair::No).await.unwrap() });
     let began = std::time::Instant::now();
     let mut collected = None;

@@ -100,7 +100,7 @@ async fn reading_creates_nothing_and_writing_leaves_nothing_over() {
     assert_eq!(files(&home.root().join("names")), ["localhost%2fapp%3alatest"]);
     let locks = files(&home.root().join("locks"));
     store.remove(&which("app"), Force::No).await.unwrap();
-    assert_eq!(files(&home.root().join("locks")), locks, "lock files are never deleted");
+    assert_eq!(files(&home.root().join("locks")), locks, "locks are left to gc");
     assert!(files(&home.root().join("names")).is_empty());
 }
 
