@@ -11,7 +11,7 @@ use manifest_testkit::proof::{
 };
 
 const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect
-  [--program FILE] [--store DIR|URL] [--seed N]
+  [--program FILE] [--store DIR|URL|moto|azurite] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
   syscalls: [--only COMMAND,…] [--jobs N]
@@ -103,7 +103,13 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
     let seed = asked.number("seed", 1)? as u64;
     let subject = move || {
         let subject = Subject::new(&program);
-        store.iter().fold(subject, |subject, store| subject.at(OsStr::new(store)))
+        match store.as_deref() {
+            None => subject,
+            // An emulator of a cloud, which ends with the subject.
+            Some("moto") => subject.in_amazon(),
+            Some("azurite") => subject.in_azure(),
+            Some(store) => subject.at(OsStr::new(store)),
+        }
     };
     let run: Box<dyn FnOnce() -> Proved> = match asked.proof.as_str() {
         "edits" => {

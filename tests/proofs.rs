@@ -32,6 +32,14 @@ fn of_many_edits_of_as_many_lists_none_is_lost() {
 }
 
 #[test]
+fn of_many_edits_of_one_list_in_a_bucket_none_is_lost() {
+    let few = Edits { processes: 4, edits: 4, ..crowd(Spread::One) };
+    for subject in [subject().in_amazon(), subject().in_azure()] {
+        holds(edits(&subject, &few));
+    }
+}
+
+#[test]
 fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
     holds(kill(&subject(), &Kills { rounds: 60, writers: 1, seed: 1 }));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -9,10 +10,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Violation, ensure};
-use crate::{Ran, Workspace};
+use crate::{Azurite, Moto, Ran, Workspace};
 
 /// Variables that say how a bucket is reached; they are passed on to the program.
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+
+/// The bucket of a store in an emulator.
+const BUCKET: &str = "lists";
 
 /// The program under proof, and the store it works on.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub struct Subject {
     local: Option<PathBuf>,
     variables: Vec<(OsString, OsString)>,
     workspace: Arc<Workspace>,
+    /// The emulator of a cloud that the store lies in.
+    _service: Option<Arc<dyn Debug + Send + Sync>>,
 }
 
 impl Subject {
@@ -33,8 +39,15 @@ impl Subject {
         let program = program.into();
         let program = program.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let workspace = Arc::new(Workspace::new());
-        Self { program, variables: Vec::new(), workspace, store: OsString::new(), local: None }
-            .with_directory(None)
+        Self {
+            program,
+            variables: Vec::new(),
+            workspace,
+            store: OsString::new(),
+            local: None,
+            _service: None,
+        }
+        .with_directory(None)
     }
 
     fn with_directory(mut self, dir: Option<PathBuf>) -> Self {
@@ -53,6 +66,38 @@ impl Subject {
         let cloud = |name: &OsString| CLOUDS.iter().any(|cloud| name.to_string_lossy().starts_with(cloud));
         let variables = std::env::vars_os().filter(|(name, _)| cloud(name));
         Self { store: store.to_owned(), local: None, variables: variables.collect(), ..self }
+    }
+
+    /// The same program with a store in a bucket of an emulator, which ends with the last copy of the subject.
+    ///
+    /// # Panics
+    /// If the emulator is not installed or does not come up.
+    pub fn in_amazon(self) -> Self {
+        let moto = Moto::start();
+        moto.create_container(BUCKET);
+        let variables = moto.environment();
+        self.in_cloud(&format!("s3://{BUCKET}/store"), variables, Arc::new(moto))
+    }
+
+    /// The same in a container of Azure's storage.
+    ///
+    /// # Panics
+    /// If the emulator is not installed or does not come up.
+    pub fn in_azure(self) -> Self {
+        let azurite = Azurite::start();
+        azurite.create_container(BUCKET);
+        let variables = azurite.environment();
+        self.in_cloud(&format!("az://{BUCKET}/store"), variables, Arc::new(azurite))
+    }
+
+    fn in_cloud(
+        self,
+        url: &str,
+        variables: Vec<(String, String)>,
+        service: Arc<dyn Debug + Send + Sync>,
+    ) -> Self {
+        let subject = Self { _service: Some(service), ..self.at(OsStr::new(url)) };
+        variables.into_iter().fold(subject, |subject, (name, value)| subject.with_variable(name, value))
     }
 
     /// The same program with one more variable in its environment.
