@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Encoded};
 use manifest_store::{Record, Sources};
-use manifest_transport::{Mounted, Place, Transport, TransportError};
+use manifest_transport::{Guard, Mounted, Place, Transport, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::error::PublishError;
@@ -113,7 +113,7 @@ pub async fn push(
         && (!options.entries || all_from(entries, origins, &target.place)?)
     {
         target.place.expect_copies([]).await?;
-        match target.place.put_named(name, media_type, bytes.clone()).await {
+        match target.place.put_named(name, media_type, bytes.clone(), &Guard::default()).await {
             Ok(()) => return Ok(Outcome { short_way: true, present: entries.len(), ..Outcome::default() }),
             Err(error) if !options.entries || !misses_something(&error) => return Err(error.into()),
             Err(_) => {}
@@ -123,7 +123,7 @@ pub async fn push(
     progress.planned(&plan);
     let mut outcome = carry(&plan, &target.place, options.jobs, progress).await?;
     outcome.present = plan.present.len();
-    target.place.put_named(name, media_type, bytes).await?;
+    target.place.put_named(name, media_type, bytes, &Guard::default()).await?;
     Ok(outcome)
 }
 
@@ -216,7 +216,10 @@ async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<
     };
     let failed = |source| copy_error(blob.digest, from, source);
     let _carrier = carriers.acquire().await;
-    target.put_blob(blob, mounted, &|| Box::pin(from.blob(blob))).await.map_err(failed)?;
+    target
+        .put_blob(blob, mounted, &|start| Box::pin(async move { from.blob_from(blob, &start).await }))
+        .await
+        .map_err(failed)?;
     Ok(Action::Copy)
 }
 

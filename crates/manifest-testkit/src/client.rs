@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, MediaType};
-use manifest_transport::{Event, Mounted, Observer, Place, Settings, Transport, TransportError};
+use manifest_transport::{
+    Event, Guard, Mounted, Observer, Place, Settings, Start, Transport, TransportError,
+};
 
 use crate::{FakeClock, Image};
 
@@ -77,11 +79,11 @@ pub fn descriptor(bytes: &[u8]) -> Descriptor {
     Descriptor::new(MediaType::OCI_CONFIG, Digest::sha256(bytes), bytes.len() as u64)
 }
 
-/// Opens these bytes as the content of a blob, in pieces of 64 KiB, as often as it is asked to.
-pub fn content(bytes: impl Into<Bytes>) -> impl Fn() -> Opened + Send + Sync {
+/// Opens these bytes as the content of a blob, in pieces of 64 KiB, as often and from where it is asked to.
+pub fn content(bytes: impl Into<Bytes>) -> impl Fn(Start) -> Opened + Send + Sync {
     let bytes = bytes.into();
-    move || {
-        let bytes = bytes.clone();
+    move |start| {
+        let bytes = bytes.slice(usize::try_from(start.offset()).expect("a place in the blob")..);
         let pieces = (0..bytes.len()).step_by(PIECE);
         let pieces: Vec<_> = pieces.map(|at| Ok(bytes.slice(at..bytes.len().min(at + PIECE)))).collect();
         Box::pin(ready(Ok(stream::iter(pieces).boxed())))
@@ -123,6 +125,6 @@ pub async fn put_image(place: &Place, image: &Image, name: &str) -> Result<Diges
     for blob in image.blobs() {
         put_blob(place, blob.bytes).await?;
     }
-    place.put_named(Some(name), &image.media_type(), image.manifest().into()).await?;
+    place.put_named(Some(name), &image.media_type(), image.manifest().into(), &Guard::default()).await?;
     Ok(image.digest())
 }

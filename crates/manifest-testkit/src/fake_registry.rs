@@ -92,6 +92,26 @@ impl FakeRegistry {
         self.registry.state().serve_referrers = true;
     }
 
+    /// Refuses to delete tags from now on.
+    pub fn keep_tags(&self) {
+        self.registry.state().keep_tags = true;
+    }
+
+    /// Sets the tags that `?tag=` of a manifest written by digest names, from now on.
+    pub fn set_many_tags(&self) {
+        self.registry.state().set_many_tags = true;
+    }
+
+    /// Says from now on that pieces of a blob should have so many bytes; smaller ones are taken all the same.
+    pub fn chunk_min_length(&self, bytes: u64) {
+        self.registry.state().chunk_min_length = Some(bytes);
+    }
+
+    /// Takes at most so many bytes of a blob in one request from now on.
+    pub fn body_limit(&self, bytes: u64) {
+        self.registry.state().body_limit = Some(bytes);
+    }
+
     /// Stores a blob.
     pub fn put_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> Digest {
         self.registry.state().put_blob(repository, bytes.into())

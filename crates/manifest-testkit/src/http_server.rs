@@ -198,6 +198,13 @@ impl Shared {
                 fate.reset();
                 Err(io::ErrorKind::ConnectionReset.into())
             }
+            Action::TakeOnly(bytes) => {
+                let mut request = request.clone();
+                request.body.truncate(usize::try_from(*bytes).unwrap_or(usize::MAX));
+                let mut answer = self.handler.handle(&request);
+                decision.dress(&mut answer);
+                Ok(answer)
+            }
             Action::CutResponse(bytes) => {
                 fate.cut_after(*bytes);
                 Ok(applied())

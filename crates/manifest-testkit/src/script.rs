@@ -21,6 +21,7 @@ pub(crate) enum Action {
     Apply,
     ApplyThenReset,
     ResetAfterBody(u64),
+    TakeOnly(u64),
     CutResponse(u64),
     StallResponse(u64),
     WrongBytes,
@@ -163,6 +164,11 @@ impl Rule {
     /// those bytes, as those of real registries do.
     pub fn reset_after_body_bytes(self, n: u64) -> Self {
         self.act(Action::ResetAfterBody(n))
+    }
+
+    /// Carries the request out as if only the first `n` bytes of its body had come.
+    pub fn take_only(self, n: u64) -> Self {
+        self.act(Action::TakeOnly(n))
     }
 
     /// Ends the connection in order after `n` bytes of the response's body, fewer than it announced.

@@ -25,6 +25,7 @@ use crate::layout::index;
 use crate::location::Pick;
 use crate::manifest::{At, Fetched, Origin};
 use crate::offer::{self, Offer};
+use crate::start::Start;
 use crate::stream::{Blob, verified};
 
 mod docker;
@@ -180,6 +181,11 @@ impl Archive {
     /// # Errors
     /// [`TransportError::NotFound`] and [`TransportError::Archive`] here; the rest comes from the stream.
     pub async fn blob(&self, wanted: &Descriptor) -> Result<Blob, TransportError> {
+        self.blob_from(wanted, &Start::default()).await
+    }
+
+    /// Reads a blob from somewhere on.
+    pub(crate) async fn blob_from(&self, wanted: &Descriptor, start: &Start) -> Result<Blob, TransportError> {
         let opened = self.opened().await?;
         let what = format!("blob {} of {self}", wanted.digest);
         let span = match &opened.content {
@@ -190,8 +196,10 @@ impl Archive {
             Content::Docker(images) => images.blobs.get(&wanted.digest).copied(),
         };
         let span = span.ok_or_else(|| TransportError::NotFound(what.clone()))?;
-        let pieces = stream::try_unfold((opened, span, self.path.clone()), next_piece);
-        Ok(verified(pieces.boxed(), wanted.clone(), what))
+        let way = start.near(wanted);
+        let rest = span.after(way.at());
+        let pieces = stream::try_unfold((opened, rest, self.path.clone()), next_piece);
+        Ok(verified(pieces.boxed(), way, wanted.clone(), what))
     }
 
     /// Whether the archive has a blob, whole and right; it is read for that, since nobody else vouches for it.

@@ -179,6 +179,14 @@ pub enum TransportError {
     /// Something stands already where a file was to be written.
     #[error("{path} exists already", path = .0.display())]
     Exists(PathBuf),
+    /// A tag is not what it was expected to be: somebody else has set or removed it.
+    #[error("the tag {name} has moved{}", .found.map_or_else(String::new, |found| format!(" to {found}")))]
+    Moved {
+        /// The whole name.
+        name: String,
+        /// What it means now; none when it is gone, or cannot be read.
+        found: Option<Digest>,
+    },
     /// The place can only be read from, which an archive can.
     #[error("{0} can only be read from")]
     ReadOnly(String),

@@ -95,10 +95,32 @@ impl Progress {
 /// Why one attempt brought no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Another attempt may do better.
+    /// Another attempt may do better; nobody has seen this one.
+    Unsent(String),
+    /// Another attempt may do better; what became of this one is not known.
     MayPass(String),
     /// No attempt will do better.
     Final(TransportError),
+}
+
+/// What one attempt brought.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Any answer that will not pass.
+    Answer(Response),
+    /// A fault that may pass.
+    Setback(Setback),
+}
+
+/// A fault that may pass.
+#[derive(Debug)]
+pub(crate) struct Setback {
+    /// What it was, for people.
+    pub(crate) cause: String,
+    /// What it asks for.
+    pub(crate) hint: Hint,
+    /// Whether the request may have been carried out all the same.
+    pub(crate) carried_out: bool,
 }
 
 /// The network, shared by everything that one command does.
@@ -155,24 +177,38 @@ impl Http {
     pub(crate) async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let mut retry = 0;
         loop {
-            let begun = self.clock().elapsed();
-            let (cause, hint) = match self.follow(&request).await {
-                Ok(response) if !may_pass(response.status()) => {
-                    self.host(&request.url).pace.good();
-                    return Ok(response);
+            match self.send_once(&request).await? {
+                Attempt::Answer(response) => return Ok(response),
+                Attempt::Setback(Setback { cause, hint, .. }) => {
+                    self.pause(&request.label(), &request.url, retry, hint, cause).await?;
                 }
-                Ok(response) => {
-                    let hint = hint(response.status(), response.headers());
-                    (response.complaint().await, hint)
-                }
-                Err(Failure::MayPass(cause)) => (cause, Hint::None),
-                Err(Failure::Final(error)) => return Err(error),
-            };
-            // Time that was lost with a server that says nothing is waiting, too.
-            self.0.budget.charge(self.clock().elapsed().saturating_sub(begun));
-            self.pause(&request.label(), &request.url, retry, hint, cause).await?;
+            }
             retry += 1;
         }
+    }
+
+    /// Sends a request once; whoever repeats it pauses before.
+    pub(crate) async fn send_once(&self, request: &Request) -> Result<Attempt, TransportError> {
+        let begun = self.clock().elapsed();
+        let setback = match self.follow(request).await {
+            Ok(response) if !may_pass(response.status()) => {
+                self.host(&request.url).pace.good();
+                return Ok(Attempt::Answer(response));
+            }
+            Ok(response) => {
+                let status = response.status();
+                let hint = hint(status, response.headers());
+                // These two say that nothing was done; behind the others something may have been.
+                let turned_away = matches!(status.as_u16(), 429 | 503);
+                Setback { cause: response.complaint().await, hint, carried_out: !turned_away }
+            }
+            Err(Failure::Unsent(cause)) => Setback { cause, hint: Hint::None, carried_out: false },
+            Err(Failure::MayPass(cause)) => Setback { cause, hint: Hint::None, carried_out: true },
+            Err(Failure::Final(error)) => return Err(error),
+        };
+        // Time that was lost with a server that says nothing is waiting, too.
+        self.0.budget.charge(self.clock().elapsed().saturating_sub(begun));
+        Ok(Attempt::Setback(setback))
     }
 
     /// Sends a request and reads the body of at most `limit` bytes of a successful answer; `None` when it has more,
@@ -248,8 +284,7 @@ impl Http {
                 return Err(TransportError::ComeBack { host: authority(url), after });
             }
             (Err(NoMore::Attempts | NoMore::Budget(_)), _) => {
-                let (request, waited) = (label.to_owned(), self.0.budget.waited());
-                return Err(TransportError::Exhausted { request, attempts: retry + 1, waited, last: cause });
+                return Err(self.exhausted(label, retry + 1, cause));
             }
         };
         let event = Event::Retry { request: label.to_owned(), retry: retry + 1, pause, cause };
@@ -261,6 +296,12 @@ impl Http {
         Ok(())
     }
 
+    /// The error of a request that is not made again.
+    pub(crate) fn exhausted(&self, request: &str, attempts: u32, last: String) -> TransportError {
+        let waited = self.0.budget.waited();
+        TransportError::Exhausted { request: request.to_owned(), attempts, waited, last }
+    }
+
     /// Sends a request once and follows where it leads.
     async fn follow(&self, request: &Request) -> Result<Response, Failure> {
         let mut hops = redirect::Hops::new(request);
@@ -270,7 +311,7 @@ impl Http {
             if let Body::Bytes(bytes) = &here.body {
                 builder = builder.body(bytes.clone());
             }
-            let closed = |_| Failure::MayPass("the program is ending".to_owned());
+            let closed = |_| Failure::Unsent("the program is ending".to_owned());
             let permits = Arc::clone(&self.host(&here.url).permits);
             let permit = permits.acquire_owned().await.map_err(closed)?;
             self.take_turn(&here.url).await;

@@ -9,13 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, Format, List, MAX_MANIFEST_SIZE};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use self::index::NAME;
 use crate::error::TransportError;
 use crate::location::Pick;
 use crate::manifest::{At, Fetched};
 use crate::offer::{self, Offer};
+use crate::registry::{Deleted, Expect};
+use crate::start::Start;
 use crate::stream::{Blob, verified};
 
 mod disk;
@@ -130,13 +132,21 @@ impl Layout {
     /// # Errors
     /// [`TransportError::NotFound`] and [`TransportError::Io`] here; the rest comes from the stream.
     pub async fn blob(&self, wanted: &Descriptor) -> Result<Blob, TransportError> {
+        self.blob_from(wanted, &Start::default()).await
+    }
+
+    /// Reads a blob from somewhere on.
+    pub(crate) async fn blob_from(&self, wanted: &Descriptor, start: &Start) -> Result<Blob, TransportError> {
         let (path, what) = (self.blob_path(&wanted.digest), self.blob_name(&wanted.digest));
-        let file = match disk::open(&path).await {
+        let mut file = match disk::open(&path).await {
             Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(TransportError::NotFound(what));
             }
             opened => opened?,
         };
+        let way = start.near(wanted);
+        let seek = file.seek(io::SeekFrom::Start(way.at())).await;
+        seek.map_err(|error| TransportError::Io("read", path.clone(), error))?;
         let pieces = stream::try_unfold((file, path), |(mut file, path)| async move {
             let mut piece = bytes::BytesMut::with_capacity(PIECE);
             match file.read_buf(&mut piece).await {
@@ -145,7 +155,7 @@ impl Layout {
                 Err(error) => Err(TransportError::Io("read", path, error)),
             }
         });
-        Ok(verified(pieces.boxed(), wanted.clone(), what))
+        Ok(verified(pieces.boxed(), way, wanted.clone(), what))
     }
 
     /// Writes a blob: under a temporary name, and under its digest when all of it is there.
@@ -183,28 +193,72 @@ impl Layout {
     /// # Errors
     /// [`TransportError::LayoutBusy`] when another process keeps the layout locked; [`TransportError::Io`].
     pub async fn set_name(&self, name: Option<&str>, manifest: Descriptor) -> Result<(), TransportError> {
+        self.set_name_if(name, manifest, &Expect::Any).await
+    }
+
+    /// As [`set_name`](Self::set_name), if the name is as expected.
+    pub(crate) async fn set_name_if(
+        &self,
+        name: Option<&str>,
+        manifest: Descriptor,
+        expect: &Expect,
+    ) -> Result<(), TransportError> {
         let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let mut list = if self.index_path().exists() { self.index().await? } else { List::new() };
+        let found = list.entries().iter().find(|entry| is_named(entry, name)).map(|entry| entry.digest);
+        if let (Some(name), false) = (name, expect.allows(found)) {
+            return Err(TransportError::Moved { name: format!("oci:{}:{name}", self.root.display()), found });
+        }
         let marker = self.root.join("oci-layout");
         if !marker.exists() {
             disk::replace(&self.root, &marker, VERSION.into()).await?;
         }
-        let path = self.root.join("index.json");
-        let mut list = if path.exists() { self.index().await? } else { List::new() };
         let mut entry = manifest;
         entry.annotations.extend(name.map(|name| (NAME.to_owned(), name.to_owned())));
-        let named =
-            |there: &Descriptor| name.is_some() && there.annotations.get(NAME).map(String::as_str) == name;
-        let mut others = list.entries().iter().filter(|there| named(there) && **there != entry);
+        let mut others = list.entries().iter().filter(|there| is_named(there, name) && **there != entry);
         if list.entries().contains(&entry) && others.next().is_none() {
             return Ok(());
         }
-        list.retain(|there| !named(there));
+        list.retain(|there| !is_named(there, name));
         list.append(entry);
-        let what = || format!("{}/index.json", self.root.display());
+        self.write_index(&list).await
+    }
+
+    /// Takes a name away; the manifest that had it stays in `index.json`.
+    pub(crate) async fn remove_name(&self, name: &str) -> Result<Deleted, TransportError> {
+        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let mut list = self.index().await?;
+        let (named, others): (Vec<_>, Vec<_>) =
+            list.entries().iter().cloned().partition(|entry| is_named(entry, Some(name)));
+        if named.is_empty() {
+            return Ok(Deleted::Done);
+        }
+        list.retain(|entry| !is_named(entry, Some(name)));
+        for mut entry in named {
+            entry.annotations.remove(NAME);
+            if !others.iter().any(|other| other.digest == entry.digest) {
+                list.append(entry);
+            }
+        }
+        self.write_index(&list).await?;
+        Ok(Deleted::Done)
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.root.join("index.json")
+    }
+
+    async fn write_index(&self, list: &List) -> Result<(), TransportError> {
+        let path = self.index_path();
         let encoded = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
-            request: format!("write {}", what()),
+            request: format!("write {}", path.display()),
             what: error.to_string(),
         })?;
         disk::replace(&self.root, &path, encoded.bytes).await
     }
+}
+
+/// Whether an entry has this very name; without a name there is nothing to have.
+fn is_named(entry: &Descriptor, name: Option<&str>) -> bool {
+    name.is_some() && entry.annotations.get(NAME).map(String::as_str) == name
 }

@@ -26,6 +26,7 @@ mod registry;
 mod retry;
 mod secret;
 mod settings;
+mod start;
 mod stream;
 
 pub use archive::{Archive, ArchiveError, ArchiveKind};
@@ -40,8 +41,9 @@ pub use observe::{Event, Observer, Silent};
 pub use offer::Offer;
 pub use place::{Place, RemoteRepository, Transport, Which};
 pub use reader::Reader;
-pub use registry::{Mounted, Opener};
+pub use registry::{Deleted, Expect, Guard, Mounted, Opener, TagState};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::Settings;
+pub use start::Start;
 pub use stream::Blob;

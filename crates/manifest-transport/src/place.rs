@@ -10,7 +10,7 @@ use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Repository, 
 
 use crate::Settings;
 use crate::archive::{Archive, ArchiveKind};
-use crate::auth::token::Scopes;
+use crate::auth::token::{Access, Scopes};
 use crate::clock::{Clock, SystemClock};
 use crate::error::TransportError;
 use crate::http::Http;
@@ -20,7 +20,10 @@ use crate::manifest::{At, Fetched};
 use crate::observe::{Observer, Silent};
 use crate::reader::{self, Reader};
 use crate::registry::{Mounted, Opener, Registry};
+use crate::start::Start;
 use crate::stream::{Blob, collect};
+
+mod tag;
 
 /// Everything that one command needs to reach images: connections, logins and the patience for retries.
 #[derive(Clone, Debug)]
@@ -176,12 +179,12 @@ impl Place {
         sources: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), TransportError> {
         let Self::Repository(to) = self else { return Ok(()) };
-        let mut scopes = Scopes::from([(to.path.clone(), true)]);
+        let mut scopes = Scopes::from([(to.path.clone(), Access::Push)]);
         for source in sources {
             if let Self::Repository(from) = source
                 && from.registry.host() == to.registry.host()
             {
-                scopes.entry(from.path.clone()).or_insert(false);
+                scopes.entry(from.path.clone()).or_insert(Access::Pull);
             }
         }
         to.registry.expect(&scopes).await
@@ -236,11 +239,19 @@ impl Place {
     /// # Errors
     /// [`TransportError::NotFound`] before anything is read; the rest comes from the stream.
     pub async fn blob(&self, blob: &Descriptor) -> Result<Blob, TransportError> {
+        self.blob_from(blob, &Start::default()).await
+    }
+
+    /// Opens a blob for reading from somewhere on; digest and size of all of it are checked on the way.
+    ///
+    /// # Errors
+    /// As [`blob`](Self::blob).
+    pub async fn blob_from(&self, blob: &Descriptor, start: &Start) -> Result<Blob, TransportError> {
         match self {
-            Self::Repository(remote) => remote.registry.blob(&remote.path, blob).await,
-            Self::Layout(layout) => layout.blob(blob).await,
-            Self::Archive(archive) => archive.blob(blob).await,
-            Self::Reader(reader) => reader::blob(reader, blob).await,
+            Self::Repository(remote) => remote.registry.blob(&remote.path, blob, start).await,
+            Self::Layout(layout) => layout.blob_from(blob, start).await,
+            Self::Archive(archive) => archive.blob_from(blob, start).await,
+            Self::Reader(reader) => reader::blob(reader, blob, start).await,
         }
     }
 
@@ -301,7 +312,7 @@ impl Place {
             (Self::Repository(remote), Mounted::Refused) => {
                 remote.registry.upload(&remote.path, blob, None, open).await
             }
-            (Self::Layout(layout), _) => layout.put_blob(blob, open().await?).await,
+            (Self::Layout(layout), _) => layout.put_blob(blob, open(Start::default()).await?).await,
             (Self::Archive(_) | Self::Reader(_), _) => self.read_only(),
         }
     }
@@ -318,58 +329,10 @@ impl Place {
     ) -> Result<(), TransportError> {
         match self {
             Self::Repository(remote) => {
-                remote.registry.put_manifest(&remote.path, &At::Digest(*digest), media_type, bytes).await
+                remote.registry.put_manifest(&remote.path, digest, media_type, bytes).await
             }
             Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
-        }
-    }
-
-    /// Writes a manifest and lets a name mean it; in a layout `None` lists it without a name.
-    ///
-    /// # Errors
-    /// [`TransportError::Refused`] with the registry's code when it does not take it; [`TransportError::ReadOnly`].
-    pub async fn put_named(
-        &self,
-        name: Option<&str>,
-        media_type: &MediaType,
-        bytes: Bytes,
-    ) -> Result<(), TransportError> {
-        match self {
-            Self::Repository(remote) => {
-                let tag = name.unwrap_or("latest").parse().map_err(|error| TransportError::Protocol {
-                    request: format!("PUT {self}"),
-                    what: format!("{error}"),
-                })?;
-                remote.registry.put_manifest(&remote.path, &At::Tag(tag), media_type, bytes).await
-            }
-            Self::Layout(layout) => {
-                let digest = Digest::sha256(&bytes);
-                layout.put_manifest(&digest, &bytes).await?;
-                let descriptor = Descriptor::new(media_type.clone(), digest, bytes.len() as u64);
-                layout.set_name(name, descriptor).await
-            }
-            Self::Archive(_) | Self::Reader(_) => self.read_only(),
-        }
-    }
-
-    /// The digest that a tag has now; `None` when there is no such tag.
-    ///
-    /// # Errors
-    /// When the place cannot be asked.
-    pub async fn named_digest(&self, name: &str) -> Result<Option<Digest>, TransportError> {
-        match self {
-            Self::Repository(remote) => match name.parse() {
-                Ok(tag) => remote.registry.tag_digest(&remote.path, &tag).await,
-                Err(_) => Ok(None),
-            },
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => {
-                match self.manifest(&Which::Local(Pick::Name(name.to_owned()))).await {
-                    Ok(fetched) => Ok(Some(fetched.digest)),
-                    Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ use manifest_core::{Descriptor, Digest, MAX_MANIFEST_SIZE};
 
 use crate::error::TransportError;
 use crate::manifest::{At, Fetched};
+use crate::start::Start;
 use crate::stream::{Blob, verified};
 
 /// Something that gives blobs by their digests, such as the blobs of a store.
@@ -36,15 +37,19 @@ pub(crate) async fn manifest(reader: &Arc<dyn Reader>, digest: Digest) -> Result
     Fetched::check(what, &At::Digest(digest), bytes.freeze(), None, None)
 }
 
-/// Reads a blob, which is checked on the way.
-pub(crate) async fn blob(reader: &Arc<dyn Reader>, wanted: &Descriptor) -> Result<Blob, TransportError> {
+/// Reads a blob, which is checked on the way; what lies before the start is read, too, but not given.
+pub(crate) async fn blob(
+    reader: &Arc<dyn Reader>,
+    wanted: &Descriptor,
+    start: &Start,
+) -> Result<Blob, TransportError> {
     let what = format!("blob {} of {reader}", wanted.digest);
-    Ok(verified(reader.open(wanted.digest).await?, wanted.clone(), what))
+    Ok(verified(reader.open(wanted.digest).await?, start.far(wanted), wanted.clone(), what))
 }
 
 /// Whether it has a blob, whole and right.
 pub(crate) async fn has_blob(reader: &Arc<dyn Reader>, wanted: &Descriptor) -> bool {
-    let Ok(mut content) = blob(reader, wanted).await else { return false };
+    let Ok(mut content) = blob(reader, wanted, &Start::default()).await else { return false };
     while let Some(piece) = content.next().await {
         if piece.is_err() {
             return false;

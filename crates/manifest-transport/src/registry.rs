@@ -2,28 +2,30 @@
 //!
 //! Spec: OCI distribution-spec v1.1.1; the token handshake is Docker's "Token Authentication".
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use http::{HeaderValue, Method, StatusCode, header};
-use manifest_core::{Algorithm, Digest, MAX_MANIFEST_SIZE, MediaType, Tag};
+use http::{Method, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::Settings;
-use crate::auth::token::{Authorizer, Scopes, scope};
+use crate::auth::token::{Authorizer, Scopes};
 use crate::error::TransportError;
-use crate::http::{Body, Http, Request, Response, Tls, is_loopback};
-use crate::manifest::{At, Fetched};
+use crate::http::{Attempt, Http, Request, Response, Setback, Tls, is_loopback};
+use crate::manifest::At;
 
 pub(crate) mod answer;
 mod blob;
+mod manifest;
+mod mount;
+mod tag;
 mod upload;
 
-pub use upload::{Mounted, Opener};
-
-/// Manifest types that are understood, as an Accept header.
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+pub use mount::Mounted;
+pub(crate) use tag::digest_etag;
+pub use tag::{Deleted, Expect, Guard, TagState};
+pub use upload::Opener;
+use upload::Pieces;
 
 /// Attempts that logging in may take: without, with a token, with a fresh token.
 const PROOFS: usize = 3;
@@ -35,6 +37,10 @@ pub(crate) struct Registry {
     host: String,
     tls: Tls,
     settings: Arc<Settings>,
+    /// What is known of the pieces in which it takes blobs.
+    pieces: Pieces,
+    /// Whether it sets several tags at once, as soon as that is known.
+    multi_tag: OnceLock<bool>,
     /// Made with the first request, since the scheme may have to be found out.
     door: OnceCell<Door>,
 }
@@ -48,7 +54,9 @@ struct Door {
 impl Registry {
     pub(crate) fn new(http: Http, host: &str, settings: Arc<Settings>) -> Self {
         let tls = settings.hosts.get(host).cloned().unwrap_or_default();
-        Self { http, host: host.to_owned(), tls, settings, door: OnceCell::new() }
+        let pieces = Pieces::new(settings.chunk.get(host).copied());
+        let (multi_tag, door) = (OnceLock::new(), OnceCell::new());
+        Self { http, host: host.to_owned(), tls, settings, pieces, multi_tag, door }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -120,18 +128,36 @@ impl Registry {
         Ok(())
     }
 
-    /// Sends a request, logging in when the registry asks for it.
-    async fn send(&self, mut request: Request, need: &Scopes) -> Result<Response, TransportError> {
+    /// Sends a request until it is answered, logging in when the registry asks for it.
+    async fn send(&self, request: Request, need: &Scopes) -> Result<Response, TransportError> {
+        let mut retry = 0;
+        loop {
+            match self.send_once(request.clone(), need).await? {
+                Attempt::Answer(response) => return Ok(response),
+                Attempt::Setback(setback) => self.pause(&request, retry, setback).await?,
+            }
+            retry += 1;
+        }
+    }
+
+    /// Sends a request once, logging in when the registry asks for it.
+    async fn send_once(&self, mut request: Request, need: &Scopes) -> Result<Attempt, TransportError> {
         let authorizer = &self.door().await?.authorizer;
         for attempt in 1..=PROOFS {
             let proof = authorizer.prove(&mut request, need).await?;
-            let response = self.http.send(request.clone()).await?;
-            if response.status() != StatusCode::UNAUTHORIZED {
-                return Ok(response);
+            match self.http.send_once(&request).await? {
+                Attempt::Answer(response) if response.status() == StatusCode::UNAUTHORIZED => {
+                    authorizer.challenged(response, &proof, need, attempt == PROOFS).await?;
+                }
+                other => return Ok(other),
             }
-            authorizer.challenged(response, &proof, need, attempt == PROOFS).await?;
         }
         Err(self.denied(&request, String::new()))
+    }
+
+    /// Waits before a request is made again, or says why it is not.
+    async fn pause(&self, request: &Request, retry: u32, setback: Setback) -> Result<(), TransportError> {
+        self.http.pause(&request.label(), &request.url, retry, setback.hint, setback.cause).await
     }
 
     fn denied(&self, request: &Request, message: String) -> TransportError {
@@ -155,127 +181,4 @@ impl Registry {
     fn name(&self, path: &str, at: &At) -> String {
         format!("docker://{}/{path}{at}", self.host)
     }
-
-    /// Reads a manifest and checks it against what asked for it.
-    pub(crate) async fn manifest(&self, path: &str, at: &At) -> Result<Fetched, TransportError> {
-        let mut request = self.request(Method::GET, path, &format!("manifests/{}", at.text())).await?;
-        request.headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-        let mut retry = 0;
-        loop {
-            let mut response = self.send(request.clone(), &scope(path, false)).await?;
-            if !response.status().is_success() {
-                return Err(self.error(response, || self.name(path, at)).await);
-            }
-            let announced = announced(&response)?;
-            let told = told_digest(&response);
-            match response.bytes(MAX_MANIFEST_SIZE).await {
-                Ok(Some(bytes)) => {
-                    return Fetched::check(self.name(path, at), at, bytes, announced.as_ref(), told);
-                }
-                Ok(None) => {
-                    let (what, limit) = (self.name(path, at), MAX_MANIFEST_SIZE as u64);
-                    return Err(TransportError::TooLarge { what, limit });
-                }
-                Err(cause) => {
-                    drop(response);
-                    self.http
-                        .pause(&request.label(), &request.url, retry, crate::retry::Hint::None, cause)
-                        .await?;
-                    retry += 1;
-                }
-            }
-        }
-    }
-
-    /// The digest that a tag has now, as the registry tells it; `None` when there is no such tag.
-    pub(crate) async fn tag_digest(&self, path: &str, tag: &Tag) -> Result<Option<Digest>, TransportError> {
-        let at = At::Tag(tag.clone());
-        let mut request = self.request(Method::HEAD, path, &format!("manifests/{tag}")).await?;
-        request.headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-        let response = self.send(request, &scope(path, false)).await?;
-        match (response.status().as_u16(), told_digest(&response)) {
-            (404, _) => Ok(None),
-            (200, Some(digest)) => Ok(Some(digest)),
-            _ => match self.manifest(path, &at).await {
-                Ok(fetched) => Ok(Some(fetched.digest)),
-                Err(TransportError::NotFound(_)) => Ok(None),
-                Err(error) => Err(error),
-            },
-        }
-    }
-
-    /// Whether the repository has a manifest; a registry that refuses HEAD is asked with GET.
-    pub(crate) async fn has_manifest(&self, path: &str, digest: &Digest) -> Result<bool, TransportError> {
-        let mut request = self.request(Method::HEAD, path, &format!("manifests/{digest}")).await?;
-        request.headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-        let response = self.send(request, &scope(path, false)).await?;
-        match response.status().as_u16() {
-            200 => Ok(true),
-            404 => Ok(false),
-            400 | 403 | 405 => match self.manifest(path, &At::Digest(*digest)).await {
-                Ok(_) => Ok(true),
-                Err(TransportError::NotFound(_)) => Ok(false),
-                Err(error) => Err(error),
-            },
-            _ => Err(self.error(response, || self.name(path, &At::Digest(*digest))).await),
-        }
-    }
-
-    /// Writes a manifest under its digest or a tag.
-    pub(crate) async fn put_manifest(
-        &self,
-        path: &str,
-        at: &At,
-        media_type: &MediaType,
-        bytes: bytes::Bytes,
-    ) -> Result<(), TransportError> {
-        let digest = Digest::sha256(&bytes);
-        let mut request = self.request(Method::PUT, path, &format!("manifests/{}", at.text())).await?;
-        let content_type = HeaderValue::from_str(media_type.as_str()).map_err(|error| {
-            TransportError::Protocol { request: request.label(), what: error.to_string() }
-        })?;
-        request.headers.insert(header::CONTENT_TYPE, content_type);
-        request.body = Body::Bytes(bytes);
-        let response = self.send(request, &scope(path, true)).await?;
-        if !response.status().is_success() {
-            return Err(self.error(response, || self.name(path, at)).await);
-        }
-        match told_digest(&response).filter(|told| told.algorithm() == Algorithm::Sha256) {
-            Some(found) if found != digest => {
-                Err(TransportError::DigestMismatch { what: self.name(path, at), expected: digest, found })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Refuses content that something on the way has packed, although nobody asked for that.
-fn refuse_encoding(response: &Response) -> Result<(), TransportError> {
-    match response.header(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
-        Some(encoding) => Err(TransportError::Protocol {
-            request: response.label().to_owned(),
-            what: format!("the answer is encoded as {encoding}, which was not asked for; is there a proxy?"),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// The media type of an answer; types that say nothing count as none.
-fn announced(response: &Response) -> Result<Option<MediaType>, TransportError> {
-    refuse_encoding(response)?;
-    let Some(text) = response.header(header::CONTENT_TYPE) else { return Ok(None) };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "" | "application/json" | "application/octet-stream" | "text/plain" => Ok(None),
-        "text/html" => Err(TransportError::Protocol {
-            request: response.label().to_owned(),
-            what: "the answer is a web page, not a manifest; is this the address of a registry?".to_owned(),
-        }),
-        _ => Ok(Some(MediaType::from(essence.as_str()))),
-    }
-}
-
-/// The digest that the server says the content has; only ever compared, never believed.
-fn told_digest(response: &Response) -> Option<Digest> {
-    response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }

@@ -21,6 +21,9 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// Requests to one host that are under way at most.
     pub jobs: usize,
+    /// Hosts (`host[:port]`) that take blobs only in pieces, and the bytes of a piece. Other hosts get a blob in one
+    /// piece, unless they say that it is too large.
+    pub chunk: BTreeMap<String, u64>,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             auth_hosts: Vec::new(),
             retry: RetryPolicy::default(),
             jobs: DEFAULT_JOBS,
+            chunk: BTreeMap::new(),
         }
     }
 }

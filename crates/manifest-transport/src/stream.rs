@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use manifest_core::{Descriptor, Hasher};
+use manifest_core::Descriptor;
 
 use crate::error::TransportError;
+use crate::start::Way;
 
 /// The content of a blob, piece by piece.
 ///
@@ -14,20 +15,20 @@ pub type Blob = BoxStream<'static, Result<Bytes, TransportError>>;
 
 struct Check<S> {
     source: S,
-    hasher: Hasher,
-    received: u64,
+    way: Way,
     descriptor: Descriptor,
     what: String,
     done: bool,
 }
 
 /// Wraps `source` so that it gives exactly the content that `descriptor` names, or an error.
-pub(crate) fn verified<S>(source: S, descriptor: Descriptor, what: String) -> Blob
+///
+/// The source begins where `way` is; what is not wanted of it is checked, too, but not given.
+pub(crate) fn verified<S>(source: S, way: Way, descriptor: Descriptor, what: String) -> Blob
 where
     S: stream::Stream<Item = Result<Bytes, TransportError>> + Send + Unpin + 'static,
 {
-    let hasher = descriptor.digest.algorithm().hasher();
-    let check = Check { source, hasher, received: 0, descriptor, what, done: false };
+    let check = Check { source, way, descriptor, what, done: false };
     stream::try_unfold(check, Check::next).boxed()
 }
 
@@ -39,42 +40,44 @@ where
         if self.done {
             return Ok(None);
         }
-        let mut last = None;
+        let mut last = Bytes::new();
         while let Some(piece) = self.source.next().await {
             let piece = piece?;
             if piece.is_empty() {
                 continue;
             }
-            self.received = self.received.saturating_add(piece.len() as u64);
-            if self.received > self.descriptor.size {
-                return Err(self.wrong_size());
+            let end = self.way.at().saturating_add(piece.len() as u64);
+            if end > self.descriptor.size {
+                return Err(self.wrong_size(end));
             }
-            self.hasher.update(&piece);
-            if self.received < self.descriptor.size {
-                return Ok(Some((piece, self)));
+            let wanted = self.way.pass(piece);
+            if end < self.descriptor.size {
+                if wanted.is_empty() {
+                    continue;
+                }
+                return Ok(Some((wanted, self)));
             }
             // All has come; it is kept until the source says that this was all, and the digest is right.
-            last = Some(piece);
+            last = wanted;
         }
         self.done = true;
         self.check_end()?;
-        Ok(last.map(|last| (last, self)))
+        Ok((!last.is_empty()).then_some((last, self)))
     }
 
     fn check_end(&self) -> Result<(), TransportError> {
-        if self.received != self.descriptor.size {
-            return Err(self.wrong_size());
+        if self.way.at() != self.descriptor.size {
+            return Err(self.wrong_size(self.way.at()));
         }
-        let (found, expected) = (self.hasher.clone().finish(), self.descriptor.digest);
+        let (found, expected) = (self.way.digest(), self.descriptor.digest);
         if found != expected {
             return Err(TransportError::DigestMismatch { what: self.what.clone(), expected, found });
         }
         Ok(())
     }
 
-    fn wrong_size(&self) -> TransportError {
-        let (expected, found) = (self.descriptor.size, self.received);
-        TransportError::SizeMismatch { what: self.what.clone(), expected, found }
+    fn wrong_size(&self, found: u64) -> TransportError {
+        TransportError::SizeMismatch { what: self.what.clone(), expected: self.descriptor.size, found }
     }
 }
 
@@ -103,11 +106,20 @@ mod tests {
     use manifest_core::{Digest, MediaType};
 
     use super::*;
+    use crate::start::{Start, Trail};
 
     async fn read(pieces: &[&'static [u8]], of: &[u8]) -> (Vec<u8>, Option<TransportError>) {
-        let descriptor = Descriptor::new(MediaType::OCI_CONFIG, Digest::sha256(of), of.len() as u64);
+        let descriptor = descriptor(of);
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece))).collect();
-        let mut blob = verified(stream::iter(pieces), descriptor, "it".to_owned());
+        let way = Start::default().near(&descriptor);
+        content(verified(stream::iter(pieces), way, descriptor, "it".to_owned())).await
+    }
+
+    fn descriptor(of: &[u8]) -> Descriptor {
+        Descriptor::new(MediaType::OCI_CONFIG, Digest::sha256(of), of.len() as u64)
+    }
+
+    async fn content(mut blob: Blob) -> (Vec<u8>, Option<TransportError>) {
         let mut content = Vec::new();
         while let Some(piece) = blob.next().await {
             match piece {
@@ -134,5 +146,42 @@ mod tests {
         assert!(matches!(error, Some(TransportError::SizeMismatch { expected: 4, found: 5, .. })));
         let (_, error) = read(&[b"ab"], b"abcd").await;
         assert!(matches!(error, Some(TransportError::SizeMismatch { expected: 4, found: 2, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_read_again_from_the_mark_before_what_is_wanted() {
+        const MIB: usize = 1 << 20;
+        let bytes: Vec<u8> = (0..=250).cycle().take(5 * MIB + 3).collect();
+        let (blob, trail) = (descriptor(&bytes), Trail::default());
+        let read = |way: Way, damaged: Option<usize>| {
+            let mut bytes = bytes.clone();
+            damaged.into_iter().for_each(|at| bytes[at] ^= 1);
+            let from = usize::try_from(way.at()).unwrap();
+            let pieces: Vec<_> =
+                bytes[from..].chunks(MIB / 2).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            content(verified(stream::iter(pieces), way, blob.clone(), "it".to_owned()))
+        };
+        let (all, error) = read(Start::at(0, &trail).near(&blob), None).await;
+        assert!(all == bytes && error.is_none());
+        for (offset, mark) in [
+            (0, 0),
+            (1, 0),
+            (MIB, MIB),
+            (3 * MIB + 7, 3 * MIB),
+            (5 * MIB + 2, 5 * MIB),
+            (5 * MIB + 3, 5 * MIB),
+        ] {
+            let start = Start::at(offset as u64, &trail);
+            assert_eq!(start.near(&blob).at(), mark as u64, "{offset}");
+            for way in [start.near(&blob), start.far(&blob)] {
+                let (rest, error) = read(way, None).await;
+                assert!(rest == bytes[offset..] && error.is_none(), "{offset}: {error:?}");
+            }
+        }
+        let start = Start::at(3 * MIB as u64, &trail);
+        let (_, error) = read(start.near(&blob), Some(4 * MIB)).await;
+        assert!(matches!(error, Some(TransportError::DigestMismatch { .. })), "{error:?}");
+        let (_, error) = read(start.far(&blob), Some(MIB)).await;
+        assert!(matches!(error, Some(TransportError::DigestMismatch { .. })), "{error:?}");
     }
 }

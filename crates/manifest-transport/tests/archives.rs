@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 use manifest_core::{Digest, Document, MediaType};
 use manifest_testkit::{Image, Index, Tar, Tool, descriptor, docker_archive, program, put_blob, read_blob};
 use manifest_transport::{
-    Archive, ArchiveKind, Fetched, Location, Offer, Origin, Pick, Place, Transport, TransportError, Which,
+    Archive, ArchiveKind, Fetched, Guard, Location, Offer, Origin, Pick, Place, Transport, TransportError,
+    Which,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -342,7 +343,9 @@ async fn nothing_is_written_into_an_archive() {
     assert!(read_only(
         place.put_manifest(&image.digest(), &image.media_type(), image.manifest().into()).await
     ));
-    assert!(read_only(place.put_named(Some("v2"), &image.media_type(), image.manifest().into()).await));
+    assert!(read_only(
+        place.put_named(Some("v2"), &image.media_type(), image.manifest().into(), &Guard::default()).await
+    ));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(place.registry_host(), None);
 }

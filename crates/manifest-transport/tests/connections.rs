@@ -220,7 +220,7 @@ async fn copies_within_a_registry_go_on_with_one_job() {
         registry.put_blob("lib", bytes.clone());
         let blob = descriptor(&bytes);
         let (lib, wanted) = (lib.clone(), blob.clone());
-        let open = move || -> manifest_testkit::Opened {
+        let open = move |_| -> manifest_testkit::Opened {
             let (lib, blob) = (lib.clone(), wanted.clone());
             Box::pin(async move { lib.blob(&blob).await })
         };

@@ -11,7 +11,7 @@ use std::path::Path;
 use futures_util::future::join_all;
 use manifest_core::{Descriptor, Digest, Document};
 use manifest_testkit::{Image, Index, Tool, descriptor, put_blob, put_image, read_blob};
-use manifest_transport::{Layout, Location, Pick, Place, Transport, TransportError, Which};
+use manifest_transport::{Guard, Layout, Location, Pick, Place, Transport, TransportError, Which};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -88,7 +88,7 @@ async fn a_list_with_its_images_is_read_by_skopeo_for_one_platform() {
         place.put_manifest(&child.digest(), &child.media_type(), child.manifest().into()).await.unwrap();
     }
     let list = Index::of(&[&children[0], &children[1]]);
-    place.put_named(Some("v1"), &list.media_type(), list.manifest().into()).await.unwrap();
+    place.put_named(Some("v1"), &list.media_type(), list.manifest().into(), &Guard::default()).await.unwrap();
     let fetched = place.manifest(&name("v1")).await.unwrap();
     assert!(matches!(fetched.document, Document::List(ref list, _) if list.entries().len() == 2));
     let source = format!("oci:{}:v1", root(&place).display());
@@ -133,7 +133,7 @@ async fn a_name_that_stands_twice_stands_once_when_it_is_set() {
     set_index(&place, &twice);
     assert_eq!(place.named_digest("v1").await.unwrap(), Some(one.digest()), "the first one counts");
     // It is in the index already, but not as what the name means.
-    place.put_named(Some("v1"), &two.media_type(), two.manifest().into()).await.unwrap();
+    place.put_named(Some("v1"), &two.media_type(), two.manifest().into(), &Guard::default()).await.unwrap();
     assert_eq!(place.named_digest("v1").await.unwrap(), Some(two.digest()));
     assert_eq!(index(&place)["manifests"].as_array().unwrap().len(), 1);
 }

@@ -4,7 +4,7 @@
 
 use manifest_core::{Digest, MediaType};
 use manifest_testkit::{Client, FakeRegistry, Image, Index, Method};
-use manifest_transport::{At, Fetched, Place, TransportError, Which};
+use manifest_transport::{At, Fetched, Guard, Place, TransportError, Which};
 
 fn start() -> (FakeRegistry, Client, Place) {
     let (registry, client) = (FakeRegistry::start(), Client::default());
@@ -214,7 +214,7 @@ async fn a_manifest_is_written_byte_for_byte_under_digest_and_tag() {
     }
     let bytes = bytes::Bytes::from(list.manifest());
     app.put_manifest(&list.digest(), &list.media_type(), bytes.clone()).await.unwrap();
-    app.put_named(Some("v1"), &list.media_type(), bytes.clone()).await.unwrap();
+    app.put_named(Some("v1"), &list.media_type(), bytes.clone(), &Guard::default()).await.unwrap();
     assert_eq!(registry.tag("app", "v1"), Some(list.digest()));
     let stored = registry.manifest("app", "v1").unwrap();
     assert_eq!(stored, (list.media_type().to_string(), bytes.to_vec()));
@@ -230,7 +230,10 @@ async fn a_registry_that_stores_something_else_than_was_written_is_found_out() {
     image.push_to(&registry, "app", "v0");
     let lie = Digest::sha256(b"lie").to_string();
     registry.on(Method::Put, "*").apply().header("docker-content-digest", &lie);
-    let error = app.put_named(Some("v1"), &image.media_type(), image.manifest().into()).await.unwrap_err();
+    let error = app
+        .put_named(Some("v1"), &image.media_type(), image.manifest().into(), &Guard::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::DigestMismatch { .. }), "{error:?}");
 }
 
@@ -238,7 +241,10 @@ async fn a_registry_that_stores_something_else_than_was_written_is_found_out() {
 async fn a_manifest_whose_children_are_missing_is_refused_with_the_registrys_code() {
     let (registry, _client, app) = start();
     let image = Image::new("linux/amd64");
-    let error = app.put_named(Some("v1"), &image.media_type(), image.manifest().into()).await.unwrap_err();
+    let error = app
+        .put_named(Some("v1"), &image.media_type(), image.manifest().into(), &Guard::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, TransportError::Refused { status: 400, code, message, .. }
             if code == "MANIFEST_BLOB_UNKNOWN" && message.contains("sha256:")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use manifest_testkit::{Client, FakeRegistry, Image, Method, TokenServer, descriptor, put_blob, read_blob};
 use manifest_transport::auth::{CredentialSearch, Environment, Login};
-use manifest_transport::{At, Place, Settings, TransportError, Which};
+use manifest_transport::{At, Guard, Place, Settings, TransportError, Which};
 
 fn v1() -> Which {
     Which::Remote(At::Tag("v1".parse().unwrap()))
@@ -127,7 +127,10 @@ async fn a_redirect_of_a_write_is_not_followed() {
     let (ours, other, _client, app) = two().await;
     ours.on(Method::Put, "*").redirect(307, &to(&other));
     let image = Image::new("linux/amd64");
-    let error = app.put_named(Some("v2"), &image.media_type(), image.manifest().into()).await.unwrap_err();
+    let error = app
+        .put_named(Some("v2"), &image.media_type(), image.manifest().into(), &Guard::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Refused { status: 307, .. }), "{error:?}");
     assert!(other.requests().is_empty());
 }

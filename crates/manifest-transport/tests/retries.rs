@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use manifest_testkit::{Client, FakeRegistry, Image, Method, Rule};
 use manifest_transport::{
-    At, Clock, Event, Pause, Place, RetryPolicy, Settings, Transport, TransportError, Which,
+    At, Clock, Event, Guard, Pause, Place, RetryPolicy, Settings, Transport, TransportError, Which,
 };
 
 fn v1() -> Which {
@@ -191,7 +191,7 @@ async fn a_manifest_is_written_again_whether_or_not_the_first_time_took_effect()
         let (registry, client, app) = start();
         let _rule = fault(registry.on(Method::Put, "/v2/app/manifests/v2"));
         let bytes = image().manifest();
-        app.put_named(Some("v2"), &image().media_type(), bytes.into()).await.unwrap();
+        app.put_named(Some("v2"), &image().media_type(), bytes.into(), &Guard::default()).await.unwrap();
         assert_eq!(registry.tag("app", "v2"), Some(image().digest()), "{name}");
         assert_eq!((registry.requests().len(), client.retries().len()), (2, 1), "{name}");
     }

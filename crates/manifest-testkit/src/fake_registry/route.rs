@@ -8,7 +8,7 @@ use manifest_core::Digest;
 use serde_json::json;
 
 use super::state::State;
-use crate::request::{Method, Request};
+use crate::request::{Method, Request, all_parameters};
 
 /// What a path of the API names.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,6 +124,9 @@ fn manifest(state: &mut State, request: &Request, name: &str, reference: &str) -
             }
         },
         Method::Put => put_manifest(state, request, name, reference),
+        Method::Delete if state.keep_tags && !reference.contains(':') => {
+            error(405, "UNSUPPORTED", "the operation is unsupported", reference)
+        }
         Method::Delete if state.remove_manifest(name, reference) => respond(202, &[], ""),
         Method::Delete => error(404, "MANIFEST_UNKNOWN", "manifest unknown", reference),
         _ => error(405, "UNSUPPORTED", "the operation is unsupported", reference),
@@ -134,6 +137,9 @@ fn put_manifest(state: &mut State, request: &Request, name: &str, reference: &st
     let bytes = &request.body;
     if reference.contains(':') && !reference.parse::<Digest>().is_ok_and(|digest| digest.verifies(bytes)) {
         return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content", reference);
+    }
+    if !precondition_holds(state, request, name, reference) {
+        return error(412, "", "the manifest is another one now", reference);
     }
     let media_type = request.header("content-type").unwrap_or_default();
     match state.missing_children(name, media_type, bytes) {
@@ -150,7 +156,28 @@ fn put_manifest(state: &mut State, request: &Request, name: &str, reference: &st
     if let (true, Some(subject)) = (state.serve_referrers, value["subject"]["digest"].as_str()) {
         headers.push(("oci-subject", subject));
     }
+    let tags: Vec<String> = match request.target.split_once('?') {
+        Some((_, query)) if state.set_many_tags => all_parameters(query, "tag").collect(),
+        _ => Vec::new(),
+    };
+    for tag in &tags {
+        state.put_manifest(name, tag, media_type, bytes.clone());
+    }
+    let set = tags.join(", ");
+    if !set.is_empty() {
+        headers.push(("oci-tag", &set));
+    }
     respond(201, &headers, "")
+}
+
+/// Spec: RFC 9110, 13.1.1 and 13.1.2.
+fn precondition_holds(state: &State, request: &Request, name: &str, reference: &str) -> bool {
+    let etag = state.manifest(name, reference).map(|(digest, _)| format!("\"{digest}\""));
+    match (request.header("if-match"), request.header("if-none-match")) {
+        (Some(wanted), _) => etag.is_some_and(|etag| wanted == "*" || wanted == etag),
+        (None, Some(refused)) => etag.is_none_or(|etag| refused != "*" && refused != etag),
+        (None, None) => true,
+    }
 }
 
 fn blob(state: &mut State, request: &Request, name: &str, text: &str) -> Response<Bytes> {

@@ -35,6 +35,10 @@ pub(super) struct State {
     next_upload: u64,
     pub(super) allow_missing_children: bool,
     pub(super) serve_referrers: bool,
+    pub(super) keep_tags: bool,
+    pub(super) set_many_tags: bool,
+    pub(super) chunk_min_length: Option<u64>,
+    pub(super) body_limit: Option<u64>,
 }
 
 impl State {

@@ -170,6 +170,13 @@ pub(super) struct Span {
     pub(super) size: u64,
 }
 
+impl Span {
+    /// What is left of it behind so many bytes.
+    pub(super) const fn after(self, bytes: u64) -> Self {
+        Self { at: self.at.saturating_add(bytes), size: self.size.saturating_sub(bytes) }
+    }
+}
+
 /// A reader of one member.
 #[derive(Debug)]
 pub(super) struct Section {

@@ -73,8 +73,7 @@ impl Opened {
         let mut piece = vec![0; size];
         let read = self.source.read_at(&mut piece, span.at)?;
         piece.truncate(read);
-        let (at, size) = (span.at.saturating_add(read as u64), span.size.saturating_sub(read as u64));
-        Ok((piece.into(), Span { at, size }))
+        Ok((piece.into(), span.after(read as u64)))
     }
 }
 

@@ -23,12 +23,21 @@ const MAX_TOKEN_BODY: usize = 1 << 20;
 /// How long a token lives when its server does not say.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 
-/// What a request does in which repositories; the value tells whether it writes.
-pub(crate) type Scopes = BTreeMap<String, bool>;
+/// What a request does in a repository; whoever may do one thing here may do those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    #[default]
+    Pull,
+    Push,
+    Delete,
+}
+
+/// What a request does in which repositories.
+pub(crate) type Scopes = BTreeMap<String, Access>;
 
 /// The scopes of one repository.
-pub(crate) fn scope(repository: &str, writes: bool) -> Scopes {
-    [(repository.to_owned(), writes)].into()
+pub(crate) fn scope(repository: &str, access: Access) -> Scopes {
+    [(repository.to_owned(), access)].into()
 }
 
 /// Proves to one registry who asks.
@@ -80,7 +89,7 @@ struct Token {
 
 impl Token {
     fn covers(&self, need: &Scopes) -> bool {
-        need.iter().all(|(path, writes)| self.scopes.get(path).is_some_and(|has| *has || !writes))
+        need.iter().all(|(path, access)| self.scopes.get(path).is_some_and(|has| has >= access))
     }
 
     /// Whether enough of its life is left to start a request; a body may take its time.
@@ -103,7 +112,7 @@ impl State {
             known.is_some_and(|found| found.as_ref().map(|found| &found.login) != login)
         };
         let all = self.wanted.iter().filter(|(path, _)| need.contains_key(*path) || !others(path));
-        all.map(|(path, writes)| (path.clone(), *writes)).collect()
+        all.map(|(path, access)| (path.clone(), *access)).collect()
     }
 }
 
@@ -305,7 +314,7 @@ impl Authorizer {
         let mut request = Request::new(Method::GET, realm.clone(), &tls);
         let by_user = authority(realm) == authority(&self.registry) || crate::http::is_loopback(realm);
         request.chosen = if by_user { Chosen::ByUser } else { Chosen::ByServer };
-        let scopes: Vec<String> = wanted.iter().map(|(path, writes)| scope_text(path, *writes)).collect();
+        let scopes: Vec<String> = wanted.iter().map(|(path, access)| scope_text(path, *access)).collect();
         if let Some(Login::Identity { token }) = &login {
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose());
@@ -372,7 +381,7 @@ impl Authorizer {
 
 /// The repository that a request is for: the one that it writes to, where it needs several.
 fn subject(need: &Scopes) -> &str {
-    let written = need.iter().find(|(_, writes)| **writes).or_else(|| need.first_key_value());
+    let written = need.iter().find(|(_, access)| **access > Access::Pull).or_else(|| need.first_key_value());
     written.map(|(path, _)| path.as_str()).unwrap_or_default()
 }
 
@@ -383,13 +392,19 @@ async fn said(mut response: Response) -> String {
 }
 
 fn want(wanted: &mut Scopes, more: &Scopes) {
-    for (path, writes) in more {
-        *wanted.entry(path.clone()).or_default() |= writes;
+    for (path, access) in more {
+        let known = wanted.entry(path.clone()).or_default();
+        *known = (*known).max(*access);
     }
 }
 
-fn scope_text(path: &str, writes: bool) -> String {
-    format!("repository:{path}:{}", if writes { "pull,push" } else { "pull" })
+fn scope_text(path: &str, access: Access) -> String {
+    let actions = match access {
+        Access::Pull => "pull",
+        Access::Push => "pull,push",
+        Access::Delete => "pull,push,delete",
+    };
+    format!("repository:{path}:{actions}")
 }
 
 /// The scopes of a challenge that concern repositories.
@@ -397,7 +412,12 @@ fn read_scopes(texts: &[String]) -> Scopes {
     let one = |text: &String| {
         let rest = text.strip_prefix("repository:")?;
         let (path, actions) = rest.rsplit_once(':')?;
-        Some((path.to_owned(), actions.split(',').any(|action| action == "push" || action == "*")))
+        let access = |action| match action {
+            "delete" => Access::Delete,
+            "push" | "*" => Access::Push,
+            _ => Access::Pull,
+        };
+        Some((path.to_owned(), actions.split(',').map(access).max().unwrap_or_default()))
     };
     texts.iter().filter_map(one).collect()
 }
@@ -415,20 +435,27 @@ mod tests {
 
     #[test]
     fn scopes_of_a_challenge_are_read() {
-        let texts =
-            ["repository:a/b:pull,push", "repository:c:pull", "registry:catalog:*", "odd"].map(str::to_owned);
-        let expected = [("a/b".to_owned(), true), ("c".to_owned(), false)];
+        let texts = [
+            "repository:a/b:pull,push",
+            "repository:c:pull",
+            "repository:d:delete",
+            "registry:catalog:*",
+            "odd",
+        ]
+        .map(str::to_owned);
+        let expected = [("a/b", Access::Push), ("c", Access::Pull), ("d", Access::Delete)];
+        let expected = expected.map(|(path, access)| (path.to_owned(), access));
         assert_eq!(read_scopes(&texts), Scopes::from(expected));
-        assert_eq!(scope_text("a/b", true), "repository:a/b:pull,push");
+        assert_eq!(scope_text("a/b", Access::Push), "repository:a/b:pull,push");
     }
 
     #[test]
     fn a_token_serves_while_it_covers_and_lives() {
         let (life, until) = (Duration::from_secs(300), Duration::from_secs(300));
         let header = HeaderValue::from_static("Bearer t");
-        let token = Token { login: None, scopes: scope("a", true), header, until, life };
-        assert!(token.covers(&scope("a", false)) && token.covers(&scope("a", true)));
-        assert!(!token.covers(&scope("b", false)));
+        let token = Token { login: None, scopes: scope("a", Access::Push), header, until, life };
+        assert!(token.covers(&scope("a", Access::Pull)) && token.covers(&scope("a", Access::Push)));
+        assert!(!token.covers(&scope("a", Access::Delete)) && !token.covers(&scope("b", Access::Pull)));
         assert!(token.lives(Duration::from_secs(239)) && !token.lives(Duration::from_secs(240)));
         let short = Token { life: Duration::from_secs(10), until: Duration::from_secs(10), ..token };
         assert!(short.lives(Duration::from_secs(4)) && !short.lives(Duration::from_secs(5)));

@@ -192,7 +192,7 @@ pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
     if hopeless {
         return Failure::Final(TransportError::Unreachable { host: authority(url), message });
     }
-    Failure::MayPass(message)
+    if error.is_connect() { Failure::Unsent(message) } else { Failure::MayPass(message) }
 }
 
 /// The causes of an error, from the innermost that says something new; outer layers only repeat.

@@ -8,10 +8,11 @@ use http::{HeaderValue, Method, StatusCode, header};
 use manifest_core::{Descriptor, Digest};
 
 use super::Registry;
-use crate::auth::token::scope;
+use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
 use crate::http::{Request, Response, same_origin};
 use crate::retry::Hint;
+use crate::start::Start;
 use crate::stream::{Blob, verified};
 
 impl Registry {
@@ -22,7 +23,7 @@ impl Registry {
     /// Whether the repository has a blob; a hint, since servers may be wrong about it.
     pub(crate) async fn has_blob(&self, path: &str, digest: &Digest) -> Result<bool, TransportError> {
         let request = self.request(Method::HEAD, path, &format!("blobs/{digest}")).await?;
-        let response = self.send(request, &scope(path, false)).await?;
+        let response = self.send(request, &scope(path, Access::Pull)).await?;
         match response.status().as_u16() {
             200 => Ok(true),
             404 => Ok(false),
@@ -37,23 +38,25 @@ impl Registry {
         self: &Arc<Self>,
         path: &str,
         wanted: &Descriptor,
+        start: &Start,
     ) -> Result<Blob, TransportError> {
         let what = self.blob_name(path, &wanted.digest);
         let request = self.request(Method::GET, path, &format!("blobs/{}", wanted.digest)).await?;
+        let way = start.near(wanted);
         let mut reader = Reader {
             registry: Arc::clone(self),
             path: path.to_owned(),
             request,
             what: what.clone(),
             response: None,
-            received: 0,
+            received: way.at(),
             skip: 0,
             retry: 0,
         };
         // The first answer is awaited here, so that "not found" is told before anything is sent elsewhere.
         reader.open().await?;
         let pieces = stream::try_unfold(reader, Reader::next).boxed();
-        Ok(verified(pieces, wanted.clone(), what))
+        Ok(verified(pieces, way, wanted.clone(), what))
     }
 }
 
@@ -64,6 +67,7 @@ struct Reader {
     request: Request,
     what: String,
     response: Option<Response>,
+    /// How far the blob is known: what came, and what was not asked for.
     received: u64,
     /// Bytes that come again because the server does not resume.
     skip: u64,
@@ -109,7 +113,7 @@ impl Reader {
             })?;
             request.headers.insert(header::RANGE, range);
         }
-        let need = scope(&self.path, false);
+        let need = scope(&self.path, Access::Pull);
         let mut response = self.registry.send(request.clone(), &need).await?;
         if response.status() == StatusCode::FORBIDDEN && !same_origin(response.url(), &request.url) {
             // The address in the storage behind the registry has expired; the registry gives a new one.

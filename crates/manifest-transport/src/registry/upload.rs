@@ -1,95 +1,84 @@
 //! Sending blobs to a registry.
+//!
+//! A blob goes in one request as long as that works, and in pieces where the registry wants them. What has arrived is
+//! not sent again: after a failure the registry is asked how much of the blob it has.
+//!
+//! Spec: OCI distribution-spec v1.1.1, "Pushing blobs".
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use futures_util::stream::StreamExt as _;
-use http::{HeaderValue, Method, StatusCode, header};
-use manifest_core::{Descriptor, Digest};
+use manifest_core::Descriptor;
 use url::Url;
 
+use self::body::Source;
+use self::piece::{Loss, Piece, Sent};
+use self::session::{Asked, Session};
 use super::{PROOFS, Registry};
-use crate::auth::realm::{Realm, judge};
-use crate::auth::token::{Proof, scope};
+use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
-use crate::http::{Chosen, Failure, Progress, Request, Response, Streamed, authority, same_origin, target};
-use crate::observe::Event;
-use crate::retry::{Hint, hint, may_pass};
+use crate::retry::Hint;
+use crate::start::Start;
 use crate::stream::Blob;
 
-/// Opens the content of a blob from its beginning; called again for every attempt.
-pub type Opener<'a> =
-    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Blob, TransportError>> + Send + 'a>> + Send + Sync + 'a;
+mod body;
+mod piece;
+mod pieces;
+mod session;
 
-/// What came of asking for a blob of a neighbouring repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mounted {
-    /// It is there now.
-    Done,
-    /// The registry opened an upload instead.
-    Session(Url),
-    /// The registry does not mount.
-    Refused,
+pub(super) use pieces::Pieces;
+
+/// Opens the content of a blob; called again for every attempt, with the place from which on it is to be sent.
+pub type Opener<'a> = dyn Fn(Start) -> Pin<Box<dyn Future<Output = Result<Blob, TransportError>> + Send + 'a>>
+    + Send
+    + Sync
+    + 'a;
+
+/// Sessions for one blob, after the first one, before it is given up.
+const MAX_NEW_SESSIONS: u32 = 3;
+/// Attempts without progress after which a session is given up.
+const MAX_STUCK: u32 = 2;
+
+/// One blob on its way to a registry.
+struct Upload<'a, 'o> {
+    registry: &'a Registry,
+    path: &'a str,
+    blob: &'a Descriptor,
+    source: Source<'a, 'o>,
+    /// The bytes of a piece, where the blob goes in pieces.
+    chunk: Option<u64>,
+    /// Why it does.
+    too_large: Option<TransportError>,
+    /// Whether pieces have been found not to work.
+    whole_only: bool,
+    /// Whether a connection that broke has been taken for "too large" once.
+    guessed: bool,
+    /// Whether the registry has received something else than was sent, once.
+    spoilt: bool,
+    /// Attempts since something arrived.
+    retry: u32,
+    /// Logins since something arrived.
+    proofs: usize,
+    new_sessions: u32,
 }
 
-/// How long giving up a session may take.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// An upload session that the registry opened.
-#[derive(Debug)]
-struct Session(Url);
-
-/// What came of sending the whole blob once.
-enum Sent {
+/// How an upload goes on.
+enum Next {
     Done,
-    /// The session is gone, or the registry stumbled: what it said, and what it asks for.
-    Again(String, Hint),
-    /// The registry received something else than was sent: its answer.
-    Spoilt(TransportError),
-    /// The login ran out.
-    Unproven(Response, Proof),
+    /// In the same session.
+    GoOn,
+    /// In a new session, from the beginning; why, and whether the old one may still be there.
+    Renew(String, Old),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Old {
+    Open,
+    Gone,
 }
 
 impl Registry {
-    /// Takes a blob over from another repository of the same registry.
-    ///
-    /// Spec: OCI distribution-spec v1.1.1, "Mounting a blob from another repository".
-    pub(crate) async fn mount(
-        &self,
-        path: &str,
-        digest: &Digest,
-        from: &str,
-    ) -> Result<Mounted, TransportError> {
-        let mut request = self.request(Method::POST, path, "blobs/uploads/").await?;
-        request.url.set_query(Some(&format!("mount={digest}&from={from}")));
-        request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let mut need = scope(path, true);
-        need.entry(from.to_owned()).or_insert(false);
-        let response = match self.send(request.clone(), &need).await {
-            // Who may not read there can still send the blob here; later tokens need not ask for it again.
-            Err(TransportError::NotAuthorised { .. }) => {
-                self.door().await?.authorizer.forget(from).await;
-                return Ok(Mounted::Refused);
-            }
-            sent => sent?,
-        };
-        match response.status().as_u16() {
-            201 => Ok(Mounted::Done),
-            202 => Ok(Mounted::Session(self.location(&request, &response)?)),
-            400..=499 => Ok(Mounted::Refused),
-            _ => Err(self.error(response, || format!("docker://{}/{path}", self.host)).await),
-        }
-    }
-
-    /// Sends a blob: opens a session, unless a mount left one, and puts the whole content in one request.
-    ///
-    /// After a failure the registry is asked whether the blob arrived all the same; only then is it sent again,
-    /// in a new session. What has arrived is never sent twice.
-    ///
-    /// Spec: OCI distribution-spec v1.1.1, "Pushing a blob monolithically", "POST then PUT".
+    /// Sends a blob; `mounted` is the session that an attempt to mount it left.
     pub(crate) async fn upload(
         &self,
         path: &str,
@@ -97,170 +86,212 @@ impl Registry {
         mounted: Option<Url>,
         open: &Opener<'_>,
     ) -> Result<(), TransportError> {
-        let mut session = mounted.map(Session);
-        let (mut retry, mut proofs, mut spoilt) = (0, 1, false);
+        let mut session = match mounted {
+            Some(url) => Session::new(url),
+            None => self.start(path).await?,
+        };
+        let mut upload = Upload {
+            registry: self,
+            path,
+            blob,
+            source: Source::new(open),
+            chunk: self.pieces.size(),
+            too_large: None,
+            whole_only: false,
+            guessed: false,
+            spoilt: false,
+            retry: 0,
+            proofs: 1,
+            new_sessions: 0,
+        };
         loop {
-            let Session(url) = match session.take() {
-                Some(session) => session,
-                None => self.start(path).await?,
-            };
-            let request = finish(Request::new(Method::PUT, url.clone(), &self.tls), &blob.digest);
-            let label = request.label();
-            let sent = match self.put(path, &request, blob, open).await {
-                Ok(sent) => sent,
+            match upload.step(&mut session).await {
+                Ok(Next::Done) => return Ok(()),
+                Ok(Next::GoOn) => {}
+                Ok(Next::Renew(cause, old)) => {
+                    if old == Old::Open {
+                        self.cancel(path, &session).await;
+                    }
+                    session = upload.renew(&session, cause).await?;
+                }
                 Err(error) => {
-                    self.cancel(path, url).await;
+                    if !is_unreachable(&error) {
+                        self.cancel(path, &session).await;
+                    }
                     return Err(error);
                 }
-            };
-            let (cause, hint) = match sent {
-                Sent::Done => return Ok(()),
-                Sent::Again(cause, hint) => (cause, hint),
-                Sent::Spoilt(error) if spoilt => return Err(error),
-                Sent::Spoilt(error) => {
-                    spoilt = true;
-                    (error.to_string(), Hint::None)
+            }
+        }
+    }
+}
+
+impl Upload<'_, '_> {
+    async fn step(&mut self, session: &mut Session) -> Result<Next, TransportError> {
+        let piece = Piece::next(self.blob.size, session.offset, self.chunk);
+        match self.send(session, piece).await? {
+            Sent::Done => Ok(Next::Done),
+            Sent::Taken { url, held } => {
+                session.url = url.unwrap_or_else(|| session.url.clone());
+                self.taken(session, piece, held).await
+            }
+            Sent::Unproven(response, proof) => {
+                let authorizer = &self.registry.door().await?.authorizer;
+                let last = self.proofs >= PROOFS;
+                authorizer.challenged(response, &proof, &scope(self.path, Access::Push), last).await?;
+                self.proofs += 1;
+                // Who is not let in has not touched the session.
+                Ok(Next::GoOn)
+            }
+            Sent::TooLarge(error) => self.smaller(piece, error),
+            Sent::Declined(error) => self.whole(error),
+            Sent::Spoilt(error) if self.spoilt => Err(error),
+            Sent::Spoilt(error) => {
+                self.spoilt = true;
+                self.lost_session(session, piece, error.to_string()).await
+            }
+            Sent::Gone(cause) => self.lost_session(session, piece, cause).await,
+            Sent::Lost(loss, cause, hint) => {
+                self.again(session, piece, cause.clone(), hint).await?;
+                if piece.finishes && self.is_there().await? {
+                    return Ok(Next::Done);
                 }
-                Sent::Unproven(response, proof) => {
-                    let authorizer = &self.door().await?.authorizer;
-                    let last = proofs >= PROOFS;
-                    authorizer.challenged(response, &proof, &scope(path, true), last).await?;
-                    proofs += 1;
-                    // Who is not let in has not touched the session.
-                    session = Some(Session(url));
-                    continue;
-                }
-            };
-            self.http.pause(&label, &request.url, retry, hint, cause).await?;
-            retry += 1;
-            if self.has_blob(path, &blob.digest).await? {
-                return Ok(());
+                self.ask(session, piece, loss, cause).await
             }
         }
     }
 
-    async fn start(&self, path: &str) -> Result<Session, TransportError> {
-        let mut request = self.request(Method::POST, path, "blobs/uploads/").await?;
-        request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let response = self.send(request.clone(), &scope(path, true)).await?;
-        match response.status() {
-            StatusCode::ACCEPTED => Ok(Session(self.location(&request, &response)?)),
-            _ => Err(self.error(response, || format!("docker://{}/{path}", self.host)).await),
-        }
+    /// Goes on after a session has ended without success, unless the blob is there all the same.
+    async fn lost_session(
+        &mut self,
+        session: &Session,
+        piece: Piece,
+        cause: String,
+    ) -> Result<Next, TransportError> {
+        self.again(session, piece, cause.clone(), Hint::None).await?;
+        let there = piece.finishes && self.is_there().await?;
+        Ok(if there { Next::Done } else { Next::Renew(cause, Old::Gone) })
     }
 
-    /// Gives a session up that will not be finished; whether the registry cares changes nothing for us.
-    async fn cancel(&self, path: &str, session: Url) {
-        let Ok(door) = self.door().await else { return };
-        let mut request = Request::new(Method::DELETE, session, &self.tls);
-        if !same_origin(&request.url, &door.base) {
-            return;
+    /// Pauses after an attempt that failed.
+    async fn again(
+        &mut self,
+        session: &Session,
+        piece: Piece,
+        cause: String,
+        hint: Hint,
+    ) -> Result<(), TransportError> {
+        let request = self.registry.piece_request(session, piece, &self.blob.digest).await?;
+        self.registry.http.pause(&request.label(), &request.url, self.retry, hint, cause).await?;
+        self.retry += 1;
+        Ok(())
+    }
+
+    async fn is_there(&self) -> Result<bool, TransportError> {
+        self.registry.has_blob(self.path, &self.blob.digest).await
+    }
+
+    /// Goes on after a piece that the registry took, as far as it says that it did.
+    async fn taken(
+        &mut self,
+        session: &mut Session,
+        piece: Piece,
+        held: Option<u64>,
+    ) -> Result<Next, TransportError> {
+        if self.too_large.is_some() {
+            self.registry.pieces.learn(self.chunk);
         }
-        let cancel = async {
-            if door.authorizer.prove(&mut request, &scope(path, true)).await.is_ok() {
-                drop(self.http.probe(request).await);
-            }
+        let end = piece.end();
+        if let Some(held) = held.filter(|held| *held < end) {
+            let cause = format!("{held} bytes are there of the {end} that were sent");
+            self.again(session, piece, cause.clone(), Hint::None).await?;
+            return Ok(self.go_on(session, held, Loss::WrongPlace, cause));
+        }
+        Ok(self.go_on(session, end, Loss::WrongPlace, String::new()))
+    }
+
+    /// Goes on where the registry says that the session is.
+    fn go_on(&mut self, session: &mut Session, held: u64, loss: Loss, cause: String) -> Next {
+        if session.has(held) {
+            self.retry = 0;
+            self.proofs = 1;
+        }
+        // A registry with a fault that may pass has nothing against the session.
+        if session.stuck < MAX_STUCK || loss == Loss::Fault {
+            return Next::GoOn;
+        }
+        if loss == Loss::WrongPlace && self.too_large.is_none() {
+            self.chunk = None;
+        }
+        Next::Renew(cause, Old::Open)
+    }
+
+    /// Asks how much of the blob has arrived, and goes on from there.
+    async fn ask(
+        &mut self,
+        session: &mut Session,
+        piece: Piece,
+        loss: Loss,
+        cause: String,
+    ) -> Result<Next, TransportError> {
+        let (url, held) = match self.registry.ask(self.path, session).await? {
+            Asked::Holds(url, held) if held <= self.blob.size => (url, held),
+            Asked::Holds(..) | Asked::Unknown => return Ok(Next::Renew(cause, Old::Open)),
+            Asked::Gone => return Ok(Next::Renew(cause, Old::Gone)),
         };
-        drop(tokio::time::timeout(CANCEL_TIMEOUT, cancel).await);
+        if let Some(url) = url {
+            session.url = url;
+        }
+        // A server that finds a body too large may hang up so early that its answer is lost.
+        if loss == Loss::Silence && held == 0 && self.chunk.is_none() && !self.guessed && !self.whole_only {
+            self.guessed = true;
+            self.chunk = self.registry.pieces.smaller(piece.length);
+        }
+        Ok(self.go_on(session, held, loss, cause))
     }
 
-    /// Where the registry wants the content, if we may go there.
-    fn location(&self, request: &Request, response: &Response) -> Result<Url, TransportError> {
-        let location = response.header(header::LOCATION).ok_or_else(|| TransportError::Protocol {
-            request: request.label(),
-            what: "the registry opened an upload without saying where".to_owned(),
-        })?;
-        let url = target(request, &location)?;
-        match judge(&request.url, &url, &self.settings.auth_hosts) {
-            Realm::Trusted => Ok(url),
-            Realm::AnonymousOnly { why } | Realm::Refused { why } => Err(TransportError::Untrusted {
-                request: request.label(),
-                to: format!("{}://{}", url.scheme(), authority(&url)),
-                why: why.to_string(),
-            }),
+    /// Goes on in smaller pieces.
+    fn smaller(&mut self, piece: Piece, error: TransportError) -> Result<Next, TransportError> {
+        match self.registry.pieces.smaller(piece.length) {
+            Some(size) if !self.whole_only => {
+                self.chunk = Some(size);
+                self.too_large = Some(error);
+                Ok(Next::GoOn)
+            }
+            _ => Err(error),
         }
     }
 
-    async fn put(
-        &self,
-        path: &str,
-        request: &Request,
-        blob: &Descriptor,
-        open: &Opener<'_>,
-    ) -> Result<Sent, TransportError> {
-        let mut request = request.clone();
-        let door = self.door().await?;
-        if !same_origin(&request.url, &door.base) && !crate::http::is_loopback(&request.url) {
-            request.chosen = Chosen::ByServer;
+    /// Goes on in one piece, since the registry takes no other.
+    fn whole(&mut self, error: TransportError) -> Result<Next, TransportError> {
+        if let Some(too_large) = self.too_large.take() {
+            return Err(too_large);
         }
-        let octets = HeaderValue::from_static("application/octet-stream");
-        request.headers.insert(header::CONTENT_TYPE, octets);
-        let proof = door.authorizer.prove(&mut request, &scope(path, true)).await?;
-        let fault = Arc::new(Mutex::new(None));
-        let body = self.body(blob, open().await?, Arc::clone(&fault));
-        let outcome = self.http.send_stream(&request, body).await;
-        // What went wrong where the content comes from matters more than that the sending broke off.
-        if let Some(error) = fault.lock().ok().and_then(|mut fault| fault.take()) {
+        if self.whole_only {
             return Err(error);
         }
-        let response = match outcome {
-            Ok(response) => response,
-            Err(Failure::MayPass(cause)) => return Ok(Sent::Again(cause, Hint::None)),
-            Err(Failure::Final(error)) => return Err(error),
-        };
-        let status = response.status();
-        match status.as_u16() {
-            200..=299 => Ok(Sent::Done),
-            401 => Ok(Sent::Unproven(response, proof)),
-            // The session is gone: expired, or on another server behind a load balancer.
-            404 | 416 => Ok(Sent::Again(response.complaint().await, Hint::None)),
-            _ if may_pass(status) => {
-                let hint = hint(status, response.headers());
-                Ok(Sent::Again(response.complaint().await, hint))
-            }
-            _ => match self.error(response, || format!("docker://{}/{path}", self.host)).await {
-                // What was sent had the right digest, so it was spoilt on the way.
-                spoilt @ TransportError::Refused { .. } if has_code(&spoilt, "DIGEST_INVALID") => {
-                    Ok(Sent::Spoilt(spoilt))
-                }
-                error => Err(error),
-            },
+        self.whole_only = true;
+        self.chunk = None;
+        Ok(Next::Renew(error.to_string(), Old::Open))
+    }
+
+    /// A new session in place of one that is of no use any more.
+    async fn renew(&mut self, old: &Session, cause: String) -> Result<Session, TransportError> {
+        if self.new_sessions >= MAX_NEW_SESSIONS {
+            let piece = Piece::next(self.blob.size, 0, self.chunk);
+            let request = self.registry.piece_request(old, piece, &self.blob.digest).await?;
+            return Err(self.registry.http.exhausted(&request.label(), self.new_sessions + 1, cause));
         }
-    }
-
-    /// The content as a body that is sent while it comes; an error of the source is kept in `fault`.
-    fn body(&self, blob: &Descriptor, content: Blob, fault: Arc<Mutex<Option<TransportError>>>) -> Streamed {
-        let (progress, digest, http) = (Progress::default(), blob.digest, self.http.clone());
-        let counter = progress.clone();
-        let pieces = content.map(move |piece| match piece {
-            Ok(piece) => {
-                let count = piece.len() as u64;
-                counter.add(count);
-                http.observe(Event::Bytes { digest, count });
-                Ok(piece)
-            }
-            Err(error) => {
-                let text = error.to_string();
-                if let Ok(mut fault) = fault.lock() {
-                    *fault = Some(error);
-                }
-                Err(std::io::Error::other(text))
-            }
-        });
-        Streamed { length: blob.size, body: reqwest::Body::wrap_stream(pieces), progress }
+        self.new_sessions += 1;
+        self.registry.start(self.path).await
     }
 }
 
-fn has_code(error: &TransportError, wanted: &str) -> bool {
-    matches!(error, TransportError::Refused { code, .. } if code == wanted)
-}
-
-/// Adds the digest to an upload's URL and leaves everything else in it as the registry wrote it.
-fn finish(mut request: Request, digest: &Digest) -> Request {
-    let query = match request.url.query() {
-        Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),
-        _ => format!("digest={digest}"),
-    };
-    request.url.set_query(Some(&query));
-    request
+/// Whether a registry that failed like this will not hear that an upload is given up.
+fn is_unreachable(error: &TransportError) -> bool {
+    matches!(
+        error,
+        TransportError::Exhausted { .. }
+            | TransportError::ComeBack { .. }
+            | TransportError::Unreachable { .. }
+    )
 }

@@ -23,11 +23,18 @@ pub(super) fn start(state: &mut State, request: &Request, name: &str) -> Respons
         return store(state, name, &digest, request.body.clone());
     }
     let id = state.open_upload(name);
-    session(202, name, &id, 0)
+    let mut answer = session(202, name, &id, 0);
+    if let Some(least) = state.chunk_min_length {
+        answer.headers_mut().insert("oci-chunk-min-length", least.into());
+    }
+    answer
 }
 
 /// A request to a session: `PATCH`, `PUT`, `GET`, `DELETE`.
 pub(super) fn go_on(state: &mut State, request: &Request, name: &str, id: &str) -> Response<Bytes> {
+    if state.body_limit.is_some_and(|limit| request.body_bytes > limit) {
+        return error(413, "SIZE_INVALID", "that is too much at once", "");
+    }
     let Some(upload) = state.upload(name, id) else { return upload_unknown() };
     let at = upload.bytes.len();
     let claimed = request.query("_state").and_then(|text| text.parse::<usize>().ok());

@@ -1,0 +1,166 @@
+//! Manifests of a registry, by digest or tag.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use manifest_core::{Algorithm, Digest, MAX_MANIFEST_SIZE, MediaType};
+
+use super::Registry;
+use super::tag::strong_etag;
+use crate::auth::token::{Access, scope};
+use crate::error::TransportError;
+use crate::http::{Body, Request, Response};
+use crate::manifest::{At, Fetched};
+use crate::retry::Hint;
+
+/// Manifest types that are understood, as an Accept header.
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+impl Registry {
+    pub(super) async fn manifest_request(
+        &self,
+        method: Method,
+        path: &str,
+        at: &At,
+    ) -> Result<Request, TransportError> {
+        let mut request = self.request(method, path, &format!("manifests/{}", at.text())).await?;
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+        Ok(request)
+    }
+
+    /// Reads a manifest and checks it against what asked for it.
+    pub(crate) async fn manifest(&self, path: &str, at: &At) -> Result<Fetched, TransportError> {
+        Ok(self.tagged_manifest(path, at).await?.0)
+    }
+
+    /// Reads a manifest, and the entity tag that came with it.
+    pub(super) async fn tagged_manifest(
+        &self,
+        path: &str,
+        at: &At,
+    ) -> Result<(Fetched, Option<String>), TransportError> {
+        let request = self.manifest_request(Method::GET, path, at).await?;
+        let mut retry = 0;
+        loop {
+            let mut response = self.send(request.clone(), &scope(path, Access::Pull)).await?;
+            if !response.status().is_success() {
+                return Err(self.error(response, || self.name(path, at)).await);
+            }
+            let announced = announced(&response)?;
+            let (told, etag) = (told_digest(&response), strong_etag(&response));
+            match response.bytes(MAX_MANIFEST_SIZE).await {
+                Ok(Some(bytes)) => {
+                    let fetched = Fetched::check(self.name(path, at), at, bytes, announced.as_ref(), told)?;
+                    return Ok((fetched, etag));
+                }
+                Ok(None) => {
+                    let (what, limit) = (self.name(path, at), MAX_MANIFEST_SIZE as u64);
+                    return Err(TransportError::TooLarge { what, limit });
+                }
+                Err(cause) => {
+                    drop(response);
+                    self.http.pause(&request.label(), &request.url, retry, Hint::None, cause).await?;
+                    retry += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether the repository has a manifest; a registry that refuses HEAD is asked with GET.
+    pub(crate) async fn has_manifest(&self, path: &str, digest: &Digest) -> Result<bool, TransportError> {
+        let at = At::Digest(*digest);
+        let request = self.manifest_request(Method::HEAD, path, &at).await?;
+        let response = self.send(request, &scope(path, Access::Pull)).await?;
+        match response.status().as_u16() {
+            200 => Ok(true),
+            404 => Ok(false),
+            400 | 403 | 405 => match self.manifest(path, &at).await {
+                Ok(_) => Ok(true),
+                Err(TransportError::NotFound(_)) => Ok(false),
+                Err(error) => Err(error),
+            },
+            _ => Err(self.error(response, || self.name(path, &at)).await),
+        }
+    }
+
+    /// Writes a manifest under its digest.
+    pub(crate) async fn put_manifest(
+        &self,
+        path: &str,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<(), TransportError> {
+        let at = At::Digest(*digest);
+        let request = self.put_request(path, &at, media_type, bytes.clone()).await?;
+        let response = self.send(request, &scope(path, Access::Push)).await?;
+        self.check_put(response, path, &at, &bytes).await.map(|_| ())
+    }
+
+    pub(super) async fn put_request(
+        &self,
+        path: &str,
+        at: &At,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Request, TransportError> {
+        let mut request = self.request(Method::PUT, path, &format!("manifests/{}", at.text())).await?;
+        let content_type = HeaderValue::from_str(media_type.as_str()).map_err(|error| {
+            TransportError::Protocol { request: request.label(), what: error.to_string() }
+        })?;
+        request.headers.insert(header::CONTENT_TYPE, content_type);
+        request.body = Body::Bytes(bytes);
+        Ok(request)
+    }
+
+    /// The answer to a manifest that was written, if it was and as these bytes.
+    pub(super) async fn check_put(
+        &self,
+        response: Response,
+        path: &str,
+        at: &At,
+        bytes: &[u8],
+    ) -> Result<Response, TransportError> {
+        if !response.status().is_success() {
+            return Err(self.error(response, || self.name(path, at)).await);
+        }
+        let expected = Digest::sha256(bytes);
+        match told_digest(&response).filter(|told| told.algorithm() == Algorithm::Sha256) {
+            Some(found) if found != expected => {
+                Err(TransportError::DigestMismatch { what: self.name(path, at), expected, found })
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+/// Refuses content that something on the way has packed, although nobody asked for that.
+fn refuse_encoding(response: &Response) -> Result<(), TransportError> {
+    match response.header(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
+        Some(encoding) => Err(TransportError::Protocol {
+            request: response.label().to_owned(),
+            what: format!("the answer is encoded as {encoding}, which was not asked for; is there a proxy?"),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The media type of an answer; types that say nothing count as none.
+pub(super) fn announced(response: &Response) -> Result<Option<MediaType>, TransportError> {
+    refuse_encoding(response)?;
+    let Some(text) = response.header(header::CONTENT_TYPE) else { return Ok(None) };
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "" | "application/json" | "application/octet-stream" | "text/plain" => Ok(None),
+        "text/html" => Err(TransportError::Protocol {
+            request: response.label().to_owned(),
+            what: "the answer is a web page, not a manifest; is this the address of a registry?".to_owned(),
+        }),
+        _ => Ok(Some(MediaType::from(essence.as_str()))),
+    }
+}
+
+/// The digest that the server says the content has; only ever compared, never believed.
+pub(super) fn told_digest(response: &Response) -> Option<Digest> {
+    response.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
