@@ -128,13 +128,20 @@ fn all_targets(bench: &Bench, plan: &Plan, size: &Syscalls) -> Result<Vec<Done>,
         if missed.is_empty() {
             break;
         }
-        let again =
-            |target: &&Target| target.path.is_none() && missed.iter().any(|(call, _)| *call == target.call);
+        let again = |target: &&Target| missed.iter().any(|pair| target.may_be(pair));
         // Sooner or later than in peace by any number: the threads of a busy machine may share the work in any way.
         let wider = |target: &Target| Target { from: 1, to: target.to + SHIFT, ..target.clone() };
         targets = plan.targets.iter().filter(again).map(wider).collect();
     }
     Ok(all)
+}
+
+impl Target {
+    /// Whether a call of this kind, as [`touched`] tells it, may be this one.
+    fn may_be(&self, (call, kind): &(String, String)) -> bool {
+        let dir = kind.split_once(':').map_or(kind.as_str(), |(dir, _)| dir);
+        self.call == *call && self.path.as_ref().is_none_or(|path| path.starts_with(dir))
+    }
 }
 
 /// The calls that never failed.
