@@ -54,6 +54,8 @@ mod origins;
 mod pool;
 #[path = "verbs/prune.rs"]
 mod prune;
+#[path = "verbs/publish.rs"]
+mod publish;
 #[path = "verbs/push.rs"]
 mod push;
 #[path = "verbs/remove.rs"]

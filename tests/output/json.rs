@@ -191,6 +191,7 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("add list --replace {docker}")),
         cli.json(&format!("push pushed {}/copy:1", registry.address())),
         cli.json(&format!("push pushed {}/copy:1", registry.address())),
+        cli.json(&format!("push pushed {}/copy:1 --best-effort oci:/dev/null/x", registry.address())),
         cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
         cli.json("ls"),
         cli.json("refresh moving"),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
-use manifest_publish::{ImportError, PublishError, ResolveError};
+use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
 use manifest_store::{HeldBy, StoreError, UpdateError};
 use manifest_transport::{ArchiveError, LocationError, TransportError};
 use serde::Serialize;
@@ -402,8 +402,34 @@ fn publish(error: &PublishError) -> Meaning {
             meaning("no_source", 3).hint("add the image again, or push with --all=false if the target has it")
         }
         PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
+        PublishError::Refused(refusals) => meaning("gate", 8).hint(gate(refusals)),
+        PublishError::Unexpected { .. } => {
+            meaning("moved", 4).hint("nothing was changed; manifest inspect TARGET shows what is there")
+        }
+        PublishError::Unsettled { .. } => {
+            meaning("unsettled", 5).hint("no tag was moved; --settle waits longer")
+        }
+        PublishError::TagStuck { source, .. } => Meaning { hint: None, ..publish(source) },
         _ => meaning("bug", 70),
     }
+}
+
+/// What helps against the gates that refused, each once.
+fn gate(refusals: &[Refusal]) -> String {
+    let mut hints: Vec<&str> = Vec::new();
+    for refusal in refusals {
+        let hint = match refusal {
+            Refusal::Missing { .. } => "manifest add brings what is missing",
+            Refusal::NotAllowed { .. } => "manifest remove takes out what is too much",
+            Refusal::Duplicate { .. } => "--allow-duplicate lets several entries be for one platform",
+            Refusal::Shrinks { .. } => "--allow-shrink lets a tag lose platforms",
+            _ => continue,
+        };
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    format!("nothing was sent; {}", hints.join(", "))
 }
 
 fn import(error: &ImportError) -> Meaning {
@@ -475,6 +501,9 @@ fn transport(error: &TransportError) -> Meaning {
         | TransportError::TooMany(..)
         | TransportError::NotALayout(..) => meaning("bad_content", 7),
         TransportError::Archive(_, error) => archive(error),
+        TransportError::Moved { .. } => meaning("moved", 4).hint(
+            "somebody else has set the tag meanwhile; look at it with manifest inspect, and push again",
+        ),
         TransportError::Exists(_) => {
             meaning("exists", 4).hint("--replace takes its place, --append adds to a layout")
         }

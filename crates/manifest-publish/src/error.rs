@@ -1,8 +1,13 @@
 //! Why something cannot go into a list, or a list not to where it should go.
 
+use std::time::Duration;
+
 use manifest_core::{Digest, EncodeError, JsonError};
 use manifest_store::StoreError;
 use manifest_transport::{LocationError, TransportError};
+
+use crate::gate::Refusal;
+use crate::tags::{Expected, Undone};
 
 /// Why a source gave no entries.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +117,52 @@ pub enum PublishError {
     /// Lists are nested too deeply.
     #[error("{0} holds lists in lists, more than {MAX_NESTING} levels deep")]
     TooDeep(Digest),
+    /// The list is not what it must be.
+    #[error("the list is not what it must be: {}", joined(.0))]
+    Refused(Vec<Refusal>),
+    /// A tag does not mean what it was expected to mean.
+    #[error("{tag} means {}, and {expected} was expected", .found.map_or_else(|| "nothing".to_owned(), |found| found.to_string()))]
+    Unexpected {
+        /// The tag, with its place.
+        tag: String,
+        /// What it should mean.
+        expected: Expected,
+        /// What it means.
+        found: Option<Digest>,
+    },
+    /// A registry does not show what it has taken.
+    #[error("{target} took {digest} and does not show it after {} s", .waited.as_secs())]
+    Unsettled {
+        /// The target.
+        target: String,
+        /// The list.
+        digest: Digest,
+        /// How long it was asked for.
+        waited: Duration,
+    },
+    /// A tag could not be moved, and those that had moved were to go back.
+    #[error("{tag} could not be set; {}", told(.undone))]
+    TagStuck {
+        /// The tag, with its place.
+        tag: String,
+        /// Why not.
+        source: Box<Self>,
+        /// What became of the tags that may have moved.
+        undone: Vec<Undone>,
+    },
+}
+
+fn joined<T: ToString>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What became of tags that were to go back, in words.
+fn told(undone: &[Undone]) -> String {
+    let stays: Vec<_> = undone
+        .iter()
+        .filter_map(|undone| Some(format!("{} stays as it is: {}", undone.tag, undone.stays.as_ref()?)))
+        .collect();
+    if stays.is_empty() { "every tag is what it was before".to_owned() } else { joined(&stays) }
 }
 
 /// Why images of a layout or an archive were not taken into a store.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use self::swap::swap;
 use crate::error::PublishError;
-use crate::push::{Content, Outcome, Progress, PushOptions, Target, push};
+use crate::push::{Content, Effort, Outcome, Progress, PushOptions, Target, push};
 
 /// Something that is exported, under its name.
 #[derive(Clone, Debug)]
@@ -73,8 +73,11 @@ pub async fn export(
         for at in order {
             let (Some(one), Some(outcome)) = (exported.get(at), outcomes.get_mut(at)) else { continue };
             let place = Place::Layout(Layout::new(root));
-            let target = Target { place, name: one.name.clone() };
-            *outcome = push(transport, one.content, &target, options, progress).await?;
+            let target =
+                Target { place, names: one.name.iter().cloned().collect(), effort: Effort::Required };
+            for done in push(transport, one.content, &[target], options, progress).await? {
+                *outcome = done?;
+            }
         }
         Ok::<_, PublishError>(outcomes)
     };

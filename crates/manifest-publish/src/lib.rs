@@ -7,17 +7,20 @@
 
 mod cached;
 mod choice;
+mod deliver;
 mod documents;
 mod error;
 mod export;
 mod gate;
 mod import;
+mod lot;
 mod plan;
 mod pool;
 mod push;
 mod refresh;
 mod resolve;
 mod survey;
+mod tags;
 
 pub use cached::{Fresh, Known, resolve_known};
 pub use choice::{Choice, Offered, Shadowed, choose_images, shadowed};
@@ -28,9 +31,13 @@ pub use gate::{Gates, Refusal};
 pub use import::{Taken, take};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use pool::pool;
-pub use push::{Content, Outcome, Progress, PushOptions, Target, dry_run, entries_of, push};
+pub use push::{
+    Content, Effort, Expectations, Outcome, Planned, Progress, Published, PushOptions, TagMoved, Target,
+    dry_run, entries_of, push,
+};
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
+pub use tags::{Expected, Undone};
 
 /// The README's example is compiled with the documentation tests.
 #[cfg(doctest)]

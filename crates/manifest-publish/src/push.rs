@@ -1,22 +1,21 @@
-//! One publication: a list and everything in it, to one place, under one name.
+//! One publication: a list and everything in it, to all places where it should be, and then the tags.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::future::{join_all, try_join_all};
 use manifest_core::{Descriptor, Digest, Encoded};
 use manifest_store::{Record, Sources};
-use manifest_transport::{Guard, Mounted, Place, Transport, TransportError};
-use tokio::sync::Semaphore;
+use manifest_transport::{Place, Transport};
 
+use crate::deliver::{Delivery, carriers};
 use crate::error::PublishError;
-use crate::plan::{Action, BlobStep, ManifestStep, Plan};
-use crate::survey::{Origins, all_from, survey};
-
-/// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
-/// about a megabyte, so this bounds memory. By default three blobs are carried at once.
-const STEPS_PER_CARRIER: usize = 8;
+use crate::gate::Gates;
+use crate::lot::{Age, Lot};
+use crate::plan::{Action, Plan};
+use crate::survey::{Origins, survey};
+use crate::tags::Expected;
 
 /// What is to be published.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +43,25 @@ pub fn entries_of(record: &Record) -> Cow<'_, [Descriptor]> {
 
 /// Where it is to be published.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "a pair of values that anybody may make")]
+#[allow(clippy::exhaustive_structs, reason = "values that anybody may make")]
 pub struct Target {
     /// The repository or layout.
     pub place: Place,
-    /// The tag in a repository, or the name in a layout; a layout can do without.
-    pub name: Option<String>,
+    /// The tags in a repository, or the names in a layout. Without any the list is there by its digest only.
+    pub names: Vec<String>,
+    /// Whether the publication fails when this target does.
+    pub effort: Effort,
+}
+
+/// Whether a publication fails when one of its targets does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "either it is needed or it is not")]
+pub enum Effort {
+    /// All of the publication fails, and no tag moves anywhere.
+    #[default]
+    Required,
+    /// The other targets do not care.
+    Best,
 }
 
 /// How it is to be published.
@@ -58,25 +70,53 @@ pub struct Target {
 pub struct PushOptions {
     /// Whether the entries are brought along, or the list only.
     pub entries: bool,
-    /// Steps that are under way at once.
+    /// Steps that are under way at once, at each target.
     pub jobs: usize,
+    /// What the list must be.
+    pub gates: Gates,
+    /// What the tags must mean.
+    pub expected: Expectations,
+    /// How long a registry may take to read what it has just taken.
+    pub settle: Duration,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { entries: true, jobs: manifest_transport::DEFAULT_JOBS }
+        Self {
+            entries: true,
+            jobs: manifest_transport::DEFAULT_JOBS,
+            gates: Gates::default(),
+            expected: Expectations::default(),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What tags must mean before they are moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
+pub struct Expectations {
+    /// Each tag that is not named below.
+    pub all: Expected,
+    /// Single tags.
+    pub of: BTreeMap<String, Expected>,
+}
+
+impl Expectations {
+    pub(crate) fn of(&self, name: &str) -> Expected {
+        self.of.get(name).copied().unwrap_or(self.all)
     }
 }
 
 /// Who is told how a publication goes on.
 pub trait Progress: Send + Sync {
-    /// The work is known.
+    /// The work at a target is known.
     fn planned(&self, plan: &Plan);
     /// A blob has arrived, or was there; `how` is what it took in the end.
     fn blob(&self, blob: &Descriptor, how: Action);
 }
 
-/// What a publication has done.
+/// What a publication has done at one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -87,142 +127,153 @@ pub struct Outcome {
     /// Manifests that were there.
     pub present: usize,
     /// Blobs and their bytes, by what it took to have them at the target.
-    pub blobs: std::collections::BTreeMap<Action, (usize, u64)>,
+    pub blobs: BTreeMap<Action, (usize, u64)>,
+    /// The tags, in the order in which they were given.
+    pub tags: Vec<TagMoved>,
 }
 
-/// Publishes: content first, all of it by digest, and then the name.
+/// What became of a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagMoved {
+    /// The tag.
+    pub name: String,
+    /// What it meant before; unless that did not matter, and so was not asked.
+    pub before: Option<Option<Digest>>,
+}
+
+/// What was done at each target, in their order; at one that need not succeed, why it was not.
+pub type Published = Vec<Result<Outcome, PublishError>>;
+
+/// What a publication would do at one target.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Planned {
+    /// What would be brought there.
+    pub plan: Plan,
+    /// The tags, in the order in which they were given.
+    pub tags: Vec<TagMoved>,
+}
+
+/// Publishes at all targets, or at none that is required: content first, all of it by digest, and when that is
+/// everywhere the tags.
 ///
 /// The short way, when every entry was taken from the very repository: the list is sent at once, and only when
 /// the registry misses something is it looked for.
 ///
 /// # Errors
-/// [`PublishError`]; until the last step nothing that anybody sees has changed.
+/// [`PublishError`]. Until the first tag moves nothing that anybody sees has changed; when one cannot be moved those
+/// that moved go back ([`PublishError::TagStuck`]).
 pub async fn push(
     transport: &Transport,
     content: Content<'_>,
-    target: &Target,
+    targets: &[Target],
     options: &PushOptions,
     progress: &dyn Progress,
-) -> Result<Outcome, PublishError> {
-    let entries = if options.entries { content.entries } else { &[] };
-    let bytes = Bytes::from(content.list.bytes.clone());
-    let media_type = &content.list.media_type;
-    let name = target.name.as_deref();
-    let origins = Origins { transport, sources: content.sources, here: content.here };
-    if target.place.registry_host().is_some()
-        && (!options.entries || all_from(entries, origins, &target.place)?)
-    {
-        target.place.expect_copies([]).await?;
-        match target.place.put_named(name, media_type, bytes.clone(), &Guard::default()).await {
-            Ok(()) => return Ok(Outcome { short_way: true, present: entries.len(), ..Outcome::default() }),
-            Err(error) if !options.entries || !misses_something(&error) => return Err(error.into()),
-            Err(_) => {}
-        }
-    }
-    let plan = survey(entries, origins, &target.place, options.jobs).await?;
-    progress.planned(&plan);
-    let mut outcome = carry(&plan, &target.place, options.jobs, progress).await?;
-    outcome.present = plan.present.len();
-    target.place.put_named(name, media_type, bytes, &Guard::default()).await?;
-    Ok(outcome)
+) -> Result<Published, PublishError> {
+    let publication = Publication::new(transport, content, targets, options)?;
+    let mut lots = publication.look(targets).await?;
+    let carriers = carriers(options.jobs);
+    let delivery = Delivery { transport, content, options, carriers: &carriers };
+    let deliveries = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
+        let done = lot.deliver(&publication, delivery, progress).await;
+        lot.settle(done)
+    });
+    try_join_all(deliveries).await?;
+    publication.move_tags(&mut lots).await?;
+    Ok(lots.into_iter().map(Lot::finish).collect())
 }
 
-/// Works out what a publication would do, with reading requests only.
+/// Works out what a publication would do at each target, with reading requests only.
 ///
 /// # Errors
-/// What asking and reading brings.
+/// As [`push`], as far as that is seen without writing anything.
 pub async fn dry_run(
     transport: &Transport,
     content: Content<'_>,
-    target: &Target,
+    targets: &[Target],
     options: &PushOptions,
-) -> Result<Plan, PublishError> {
+) -> Result<Vec<Result<Planned, PublishError>>, PublishError> {
+    let publication = Publication::new(transport, content, targets, options)?;
     let entries = if options.entries { content.entries } else { &[] };
-    let origins = Origins { transport, sources: content.sources, here: content.here };
-    survey(entries, origins, &target.place, options.jobs).await
-}
-
-/// Whether a registry refused a list because it lacks something that the list names.
-fn misses_something(error: &TransportError) -> bool {
-    match error {
-        TransportError::Refused { code, .. } => matches!(
-            code.as_str(),
-            "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "MANIFEST_INVALID" | "NOT_FOUND"
-        ),
-        TransportError::NotFound(_) => true,
-        _ => false,
-    }
-}
-
-/// Brings blobs and then manifests to the target, the deepest first.
-async fn carry(
-    plan: &Plan,
-    target: &Place,
-    jobs: usize,
-    progress: &dyn Progress,
-) -> Result<Outcome, PublishError> {
-    let carriers = Arc::new(Semaphore::new((jobs / STEPS_PER_CARRIER).max(1)));
-    let blobs: Vec<(Action, u64)> = stream::iter(plan.blobs.values())
-        .map(|step| {
-            let carriers = Arc::clone(&carriers);
-            async move {
-                let how = bring(step, target, &carriers).await?;
-                progress.blob(&step.blob, how);
-                Ok::<_, PublishError>((how, step.blob.size))
-            }
-        })
-        .buffer_unordered(jobs)
-        .try_collect()
-        .await?;
-    let mut outcome = Outcome { manifests: plan.manifests.len(), ..Outcome::default() };
-    for (how, size) in blobs {
-        let (count, bytes) = outcome.blobs.entry(how).or_default();
-        (*count, *bytes) = (*count + 1, bytes.saturating_add(size));
-    }
-    for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
-        stream::iter(level)
-            .map(|step| write(step, target))
-            .buffer_unordered(jobs)
-            .try_collect::<Vec<()>>()
-            .await?;
-    }
-    Ok(outcome)
-}
-
-/// Writes one manifest under its digest.
-async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> {
-    let manifest = &step.manifest;
-    let bytes = match &step.bytes {
-        Some(bytes) => bytes.clone(),
-        None => {
-            let failed = |source| copy_error(manifest.digest, &step.from, source);
-            step.from.manifest(&manifest.digest.into()).await.map_err(failed)?.bytes
+    let origins = publication.origins();
+    let plans = publication.look(targets).await?.into_iter().map(|lot| async move {
+        let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
+        let planned = async {
+            let (tags, plan) = (tags?, survey(entries, origins, &target.place, options.jobs).await?);
+            Ok(Planned { plan, tags })
+        };
+        match planned.await {
+            Err(error) if target.effort == Effort::Required => Err(error),
+            planned => Ok(planned),
         }
-    };
-    Ok(target.put_manifest(&manifest.digest, &manifest.media_type, bytes).await?)
+    });
+    try_join_all(plans).await
 }
 
-/// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
-async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<Action, PublishError> {
-    let (blob, from) = (&step.blob, &step.from);
-    let mounted = match step.action {
-        Action::Skip | Action::Leave => return Ok(step.action),
-        Action::Mount => match target.mount(blob, from).await? {
-            Mounted::Done => return Ok(Action::Mount),
-            Mounted::Refused if target.has_blob(blob).await? => return Ok(Action::Skip),
-            other => other,
-        },
-        Action::Copy => Mounted::Refused,
-    };
-    let failed = |source| copy_error(blob.digest, from, source);
-    let _carrier = carriers.acquire().await;
-    target
-        .put_blob(blob, mounted, &|start| Box::pin(async move { from.blob_from(blob, &start).await }))
-        .await
-        .map_err(failed)?;
-    Ok(Action::Copy)
+/// What holds for all targets of a publication.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publication<'a> {
+    transport: &'a Transport,
+    pub(crate) content: Content<'a>,
+    pub(crate) options: &'a PushOptions,
+    /// Whether there is one target.
+    pub(crate) is_one: bool,
+    /// Whether there is one target with one tag at most, which the list can be sent to at once.
+    pub(crate) is_single: bool,
 }
 
-fn copy_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
-    PublishError::Copy { digest, from: from.to_string(), source }
+impl<'a> Publication<'a> {
+    /// Refuses a list that is not what it must be.
+    fn new(
+        transport: &'a Transport,
+        content: Content<'a>,
+        targets: &[Target],
+        options: &'a PushOptions,
+    ) -> Result<Self, PublishError> {
+        let refusals = options.gates.judge(content.entries);
+        if !refusals.is_empty() {
+            return Err(PublishError::Refused(refusals));
+        }
+        let is_one = targets.len() == 1;
+        let is_single = is_one && targets.iter().all(|target| target.names.len() < 2);
+        Ok(Self { transport, content, options, is_one, is_single })
+    }
+
+    /// Where the entries are found.
+    pub(crate) const fn origins(&self) -> Origins<'a> {
+        let Content { sources, here, .. } = self.content;
+        Origins { transport: self.transport, sources, here }
+    }
+
+    /// The targets, with what their tags mean now where that matters.
+    async fn look<'t>(&self, targets: &'t [Target]) -> Result<Vec<Lot<'t>>, PublishError> {
+        let mut lots: Vec<_> =
+            targets.iter().map(|target| Lot::new(target, &self.options.expected)).collect();
+        try_join_all(lots.iter_mut().map(|lot| async {
+            let done = lot.look(self).await;
+            lot.settle(done)
+        }))
+        .await?;
+        Ok(lots)
+    }
+
+    /// Moves the tags at all targets, those first that there were before: when one cannot be moved, what moved can go
+    /// back, which for a new tag not every registry allows.
+    async fn move_tags(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
+        for age in [Age::Old, Age::New] {
+            for at in 0..lots.len() {
+                let Some(lot) = lots.get_mut(at).filter(|lot| lot.is_on()) else { continue };
+                let Err((tag, source)) = lot.move_tags(age, self.content.list).await else { continue };
+                let is_needed = lot.target().effort == Effort::Required;
+                let back = if is_needed { &*lots } else { std::slice::from_ref(&*lot) };
+                let undone = join_all(back.iter().map(|lot| lot.put_back(self.content.list.digest))).await;
+                let error = PublishError::TagStuck { tag, source: Box::new(source), undone: undone.concat() };
+                if let Some(lot) = lots.get_mut(at) {
+                    lot.settle(Err(error))?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

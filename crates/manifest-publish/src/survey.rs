@@ -55,6 +55,16 @@ fn wanted(entries: &[Descriptor], origins: Origins<'_>) -> Result<Vec<Wanted>, P
     entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
 }
 
+/// Announces to the target what will be copied there, so that one login is enough for all of it.
+pub(crate) async fn announce(
+    entries: &[Descriptor],
+    origins: Origins<'_>,
+    target: &Place,
+) -> Result<(), PublishError> {
+    let wanted = wanted(entries, origins)?;
+    Ok(target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?)
+}
+
 /// Whether the children were taken from the target itself, so that asking for them can be spared.
 pub(crate) fn all_from(
     entries: &[Descriptor],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use manifest_publish::{Content, ExportTo, Exported, IfThere, PushOptions, entries_of, export, pool};
+use manifest_publish::{Content, ExportTo, Exported, Gates, IfThere, PushOptions, entries_of, export, pool};
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
@@ -85,7 +85,9 @@ impl Export {
             exported.push(Exported { content, name: name.clone() });
         }
         let transport = context.transport(&self.registry, &[])?;
-        let options = PushOptions { jobs: self.registry.jobs, ..PushOptions::default() };
+        // What is written out is what is here, whatever that is.
+        let gates = Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() };
+        let options = PushOptions { jobs: self.registry.jobs, gates, ..PushOptions::default() };
         let outcomes = export(&transport, &exported, &to, self.if_there(), &options, &context.ui).await?;
 
         let shown_target = shown_target(&to);

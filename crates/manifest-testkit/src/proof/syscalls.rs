@@ -21,7 +21,7 @@ use crate::{Ran, Running, program};
 const SWEEP: usize = 500;
 /// How much earlier or later than in peace a call may come.
 const SHIFT: usize = 2;
-/// How often what was missed is swept again.
+/// How often what was missed is swept again at length.
 const PASSES: usize = 10;
 
 /// Which commands, and which faults.
@@ -45,6 +45,23 @@ pub enum Faults {
 }
 
 impl Faults {
+    /// How often what was missed is swept again.
+    const fn passes(self) -> usize {
+        match self {
+            Self::Few => 2,
+            Self::All => PASSES,
+        }
+    }
+
+    /// How many kinds of calls, of so many, may never have failed in the end. A call that always comes later on its thread
+    /// than another call on another thread cannot be reached by its number; on a busy machine there may be some.
+    const fn may_miss(self, kinds: usize) -> usize {
+        match self {
+            Self::Few => kinds / 4,
+            Self::All => 0,
+        }
+    }
+
     fn of(self, call: &str) -> Vec<Fault> {
         let error = |error: &&'static str| Fault::Error(error);
         match self {
@@ -89,7 +106,7 @@ pub fn syscalls(subject: &Subject, size: &Syscalls) -> Proved {
     let (mut table, mut lines) = (BTreeMap::new(), Vec::new());
     for case in cases(subject, &size.commands) {
         let plan = plan(&bench.numbered(0), case)?;
-        lines.push(sum_up(&plan, &all_targets(&bench, &plan, size)?, &mut table)?);
+        lines.push(sum_up(&plan, &all_targets(&bench, &plan, size)?, size.faults, &mut table)?);
     }
     let mut text = format!(
         "| call | runs | refused, old state | done | done, not certain | killed, old | killed, new |\n{}\n",
@@ -110,7 +127,7 @@ pub fn syscalls(subject: &Subject, size: &Syscalls) -> Proved {
 /// another way than they did in peace.
 fn all_targets(bench: &Bench, plan: &Plan, size: &Syscalls) -> Result<Vec<Done>, Violation> {
     let (mut all, mut targets) = (Vec::<Done>::new(), plan.targets.clone());
-    for _ in 0..PASSES {
+    for _ in 0..size.faults.passes() {
         let work = Mutex::new(targets);
         let done = std::thread::scope(|scope| {
             let worker = |number| {
@@ -159,14 +176,21 @@ struct Done {
     hit: BTreeSet<(String, String)>,
 }
 
-fn sum_up(plan: &Plan, done: &[Done], table: &mut BTreeMap<String, Tally>) -> Result<String, Violation> {
+fn sum_up(
+    plan: &Plan,
+    done: &[Done],
+    faults: Faults,
+    table: &mut BTreeMap<String, Tally>,
+) -> Result<String, Violation> {
     let mut all = Tally::default();
     for (call, tally) in done.iter().flat_map(|done| &done.tallies) {
         table.entry(call.clone()).or_default().add(tally);
         all.add(tally);
     }
     let missed = missed(plan, done);
-    ensure(missed.is_empty(), || format!("{}: these calls never failed: {missed:?}", plan.case.name))?;
+    ensure(missed.len() <= faults.may_miss(plan.surface.len()), || {
+        format!("{}: these calls never failed: {missed:?}", plan.case.name)
+    })?;
     let calls = plan.surface.len();
     Ok(format!("{}: {calls} pairs of call and kind of path, {} runs", plan.case.name, all.runs()))
 }

@@ -1,5 +1,7 @@
 //! The names of a place: read, set and deleted.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, MediaType, Tag};
 
@@ -80,6 +82,17 @@ impl Place {
             },
             Self::Layout(layout) => layout.remove_name(name).await,
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
+        }
+    }
+
+    /// Whether the place shows a manifest that it has taken: a registry may need a while for that, `limit` at most.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn shows(&self, digest: &Digest, limit: Duration) -> Result<bool, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.shows(&remote.path, digest, limit).await,
+            _ => self.has_manifest(digest).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Manifests of a registry, by digest or tag.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use manifest_core::{Algorithm, Digest, MAX_MANIFEST_SIZE, MediaType};
@@ -15,6 +17,12 @@ use crate::retry::Hint;
 /// Manifest types that are understood, as an Accept header.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// How long the first pause between two looks at what a registry has taken is; it doubles.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
+/// The longest such pause.
+const LAST_LOOK: Duration = Duration::from_secs(3);
 
 impl Registry {
     pub(super) async fn manifest_request(
@@ -63,6 +71,28 @@ impl Registry {
                     retry += 1;
                 }
             }
+        }
+    }
+
+    /// Whether the repository shows a manifest that it has taken, `limit` later at most.
+    pub(crate) async fn shows(
+        &self,
+        path: &str,
+        digest: &Digest,
+        limit: Duration,
+    ) -> Result<bool, TransportError> {
+        let clock = self.http.clock();
+        let (begun, mut pause) = (clock.elapsed(), FIRST_LOOK);
+        loop {
+            if self.has_manifest(path, digest).await? {
+                return Ok(true);
+            }
+            let left = limit.saturating_sub(clock.elapsed().saturating_sub(begun));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            clock.pause(pause.min(left)).await;
+            pause = (pause * 2).min(LAST_LOOK);
         }
     }
 

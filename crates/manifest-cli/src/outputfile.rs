@@ -1,17 +1,16 @@
-//! `--digestfile`: made sure of before anything is pushed, and written only when it was.
+//! `--digestfile` and `--metadata-file`: made sure of before anything is pushed, and written only when it was.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use manifest_core::Digest;
 use tempfile::NamedTempFile;
 
 use crate::error::CliError;
 
-/// A file that waits for a digest; without one it leaves nothing behind.
+/// A file that waits for its content; without any it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct DigestFile {
+pub(crate) struct OutputFile {
     path: PathBuf,
     place: Place,
 }
@@ -24,7 +23,7 @@ enum Place {
     Open(File),
 }
 
-impl DigestFile {
+impl OutputFile {
     /// Finds out whether the file can be written.
     pub(crate) fn prepare(path: &Path) -> Result<Self, CliError> {
         let error = |error| CliError::File("write", path.to_owned(), error);
@@ -38,15 +37,16 @@ impl DigestFile {
         Ok(Self { path: path.to_owned(), place })
     }
 
-    /// Writes the digest: its text and nothing else.
-    pub(crate) fn write(self, digest: &Digest) -> Result<(), CliError> {
+    /// Writes this and nothing else.
+    pub(crate) fn write(self, text: &str) -> Result<(), CliError> {
         let Self { path, place } = self;
         let written = match place {
-            Place::Open(mut file) => write!(file, "{digest}"),
-            Place::Staged(mut file) => write!(file, "{digest}")
+            Place::Open(mut file) => file.write_all(text.as_bytes()),
+            Place::Staged(mut file) => file
+                .write_all(text.as_bytes())
                 .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error)),
         };
-        written.map_err(|error| CliError::File("write the digest of what was pushed to", path, error))
+        written.map_err(|error| CliError::File("write what the push brought to", path, error))
     }
 }
 
@@ -55,5 +55,5 @@ fn stage(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".digest-").tempfile_in(directory)
+    builder.prefix(".manifest-").tempfile_in(directory)
 }

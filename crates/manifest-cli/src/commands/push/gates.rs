@@ -1,0 +1,66 @@
+//! What must hold before a push changes anything.
+
+use clap::Args;
+use manifest_core::Platform;
+use manifest_publish::{Expectations, Expected, Gates};
+
+use super::target::Named;
+use crate::error::CliError;
+
+/// What must hold before a push changes anything.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Gates")]
+pub(crate) struct GateArgs {
+    /// Platforms that must be in the list, as in linux/amd64,linux/arm64
+    #[arg(long, value_name = "PLATFORM,…", value_delimiter = ',')]
+    require: Vec<Platform>,
+    /// The only platforms that may be in the list
+    #[arg(long, value_name = "PLATFORM,…", value_delimiter = ',')]
+    allow: Vec<Platform>,
+    /// What the tags must mean now: a digest, absent or any; of one tag with TAG= before it
+    #[arg(long, value_name = "[TAG=]DIGEST|absent|any", value_parser = expected)]
+    expect_current: Vec<(Option<String>, Expected)>,
+    /// Let a tag lose platforms that it has now
+    #[arg(long)]
+    allow_shrink: bool,
+    /// Push a list that has several entries for one platform
+    #[arg(long)]
+    allow_duplicate: bool,
+}
+
+fn expected(text: &str) -> Result<(Option<String>, Expected), String> {
+    let (tag, value) = match text.split_once('=') {
+        Some((tag, value)) => (Some(tag.to_owned()), value),
+        None => (None, text),
+    };
+    let value = value.parse().map_err(|error| format!("it is a digest, absent or any: {error}"))?;
+    Ok((tag, value))
+}
+
+impl GateArgs {
+    pub(super) fn gates(&self) -> Gates {
+        Gates {
+            require: self.require.clone(),
+            allow: self.allow.clone(),
+            allow_shrink: self.allow_shrink,
+            allow_duplicates: self.allow_duplicate,
+        }
+    }
+
+    /// What the tags must mean; a tag that no target has is a mistake.
+    pub(super) fn expectations(&self, targets: &[Named]) -> Result<Expectations, CliError> {
+        let mut expectations = Expectations::default();
+        for (tag, expected) in &self.expect_current {
+            let Some(tag) = tag else {
+                expectations.all = *expected;
+                continue;
+            };
+            if !targets.iter().any(|target| target.tags.contains(tag)) {
+                let message = format!("--expect-current speaks of the tag {tag}, which no target has");
+                return Err(CliError::Misuse(message, "it is written --expect-current TAG=DIGEST"));
+            }
+            expectations.of.insert(tag.clone(), *expected);
+        }
+        Ok(expectations)
+    }
+}

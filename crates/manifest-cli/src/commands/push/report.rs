@@ -1,0 +1,164 @@
+//! What a push did, or would do, for people and programs.
+
+use manifest_core::{Encoded, Format};
+use manifest_publish::{Action, Outcome, Plan, Planned, PublishError, TagMoved};
+use manifest_store::Record;
+use serde::Serialize;
+
+use super::target::Named;
+use crate::carried::{Blobs, Manifests, blobs};
+use crate::error::{CliError, chain};
+use crate::table::clean;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    schema: &'static str,
+    digest: String,
+    media_type: String,
+    size: usize,
+    dry_run: bool,
+    converted: bool,
+    targets: Vec<Delivered>,
+}
+
+/// What was done at one target.
+#[derive(Serialize)]
+pub(super) struct Delivered {
+    target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+    tags: Vec<TagReport>,
+    manifests: Manifests,
+    blobs: Vec<Blobs>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plan: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct TagReport {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    action: &'static str,
+    digest: String,
+    size: u64,
+    from: String,
+}
+
+impl Report {
+    pub(super) fn new(record: &Record, list: &Encoded, dry_run: bool, targets: Vec<Delivered>) -> Self {
+        Self {
+            schema: "push/2",
+            digest: list.digest.to_string(),
+            media_type: list.media_type.to_string(),
+            size: list.bytes.len(),
+            dry_run,
+            converted: list.digest != record.encoded().digest,
+            targets,
+        }
+    }
+
+    /// As one JSON document.
+    pub(super) fn text(&self) -> Result<String, CliError> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| CliError::Output(error.into()))
+    }
+}
+
+impl Delivered {
+    fn new(to: &Named) -> Self {
+        Self {
+            target: to.to_string(),
+            failed: None,
+            tags: Vec::new(),
+            manifests: Manifests { present: 0, written: 0 },
+            blobs: Vec::new(),
+            plan: Vec::new(),
+        }
+    }
+
+    fn failed(to: &Named, error: &PublishError) -> Self {
+        Self { failed: Some(chain(error)), ..Self::new(to) }
+    }
+
+    pub(super) fn done(to: &Named, done: &Result<Outcome, PublishError>) -> Self {
+        match done {
+            Ok(outcome) => Self {
+                tags: tags(&outcome.tags),
+                manifests: Manifests::from(outcome),
+                blobs: blobs(&outcome.blobs),
+                ..Self::new(to)
+            },
+            Err(error) => Self::failed(to, error),
+        }
+    }
+
+    pub(super) fn planned(to: &Named, planned: &Result<Planned, PublishError>) -> Self {
+        let Planned { plan, tags: moved, .. } = match planned {
+            Ok(planned) => planned,
+            Err(error) => return Self::failed(to, error),
+        };
+        let blobs = ACTIONS.into_iter().map(|action| {
+            let (count, bytes) = plan.count(action);
+            Blobs { action: action.as_str(), count, bytes }
+        });
+        let steps = plan.blobs.values().map(|step| Step {
+            action: step.action.as_str(),
+            digest: step.blob.digest.to_string(),
+            size: step.blob.size,
+            from: step.from.to_string(),
+        });
+        Self {
+            tags: tags(moved),
+            manifests: Manifests { present: plan.present.len(), written: plan.manifests.len() },
+            blobs: blobs.filter(|blobs| blobs.count > 0).collect(),
+            plan: steps.collect(),
+            ..Self::new(to)
+        }
+    }
+}
+
+const ACTIONS: [Action; 4] = [Action::Skip, Action::Mount, Action::Copy, Action::Leave];
+
+fn tags(moved: &[TagMoved]) -> Vec<TagReport> {
+    let one = |tag: &TagMoved| TagReport {
+        name: tag.name.clone(),
+        before: tag
+            .before
+            .map(|before| before.map_or_else(|| "absent".to_owned(), |digest| digest.to_string())),
+    };
+    moved.iter().map(one).collect()
+}
+
+/// What would be done at one target, a line a thing.
+pub(super) fn plan_text(planned: &Result<Planned, PublishError>, list: &Encoded, to: &Named) -> String {
+    let text = match planned {
+        Ok(Planned { plan, .. }) => steps(plan, list, to),
+        Err(error) => format!("skip      {to}: {}\n", chain(error)),
+    };
+    // The target is as it was typed, and may hold anything.
+    text.lines().map(|line| clean(line) + "\n").collect()
+}
+
+fn steps(plan: &Plan, list: &Encoded, to: &Named) -> String {
+    let mut text = String::new();
+    for digest in &plan.present {
+        text.push_str(&format!("present   {digest} manifest\n"));
+    }
+    for step in plan.blobs.values() {
+        let (action, blob) = (step.action.as_str(), &step.blob);
+        text.push_str(&format!("{action:9} {} blob, {} bytes, from {}\n", blob.digest, blob.size, step.from));
+    }
+    for step in &plan.manifests {
+        let (digest, bytes) = (step.manifest.digest, step.manifest.size);
+        text.push_str(&format!("write     {digest} manifest, {bytes} bytes\n"));
+    }
+    let kind = if Format::of_list(&list.media_type).is_some() { "list" } else { "image" };
+    text + &format!("write     {} {kind}, {} bytes, as {to}\n", list.digest, list.bytes.len())
+}

@@ -1,0 +1,176 @@
+//! A list and everything in it, brought to one place.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use manifest_core::{Digest, Tag};
+use manifest_transport::{Guard, Mounted, Place, Transport, TransportError};
+use tokio::sync::Semaphore;
+
+use crate::error::PublishError;
+use crate::plan::{Action, BlobStep, ManifestStep, Plan};
+use crate::push::{Content, Outcome, Progress, PushOptions};
+use crate::survey::{Origins, all_from, survey};
+use crate::tags::{Before, set};
+
+/// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
+/// about a megabyte, so this bounds memory. By default three blobs are carried at once.
+const STEPS_PER_CARRIER: usize = 8;
+
+/// What a delivery needs, whatever its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) content: Content<'a>,
+    pub(crate) options: &'a PushOptions,
+    /// How many blobs may be carried at once, to all places together.
+    pub(crate) carriers: &'a Semaphore,
+}
+
+/// How the list itself is written once everything in it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Last<'a> {
+    /// Not at all: its tag means it already.
+    There,
+    /// By its digest, and with these tags if the registry sets several at once.
+    Digest(&'a [Tag]),
+    /// Under a name.
+    Named(&'a Before),
+    /// Without a name, which a layout can do with.
+    Unnamed,
+}
+
+/// The places for those who carry blobs, when so many steps may be under way.
+pub(crate) fn carriers(jobs: usize) -> Semaphore {
+    Semaphore::new((jobs / STEPS_PER_CARRIER).max(1))
+}
+
+impl Delivery<'_> {
+    /// Brings everything that the place lacks, by digest, and then writes the list.
+    ///
+    /// The short way, when every entry was taken from the very repository: the list is sent at once, and only when
+    /// the registry misses something is it looked for.
+    pub(crate) async fn to(
+        self,
+        place: &Place,
+        last: Last<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(Outcome, Vec<Tag>), PublishError> {
+        let Self { transport, content, options, .. } = self;
+        let entries = if options.entries { content.entries } else { &[] };
+        let origins = Origins { transport, sources: content.sources, here: content.here };
+        if place.registry_host().is_some() && (!options.entries || all_from(entries, origins, place)?) {
+            place.expect_copies([]).await?;
+            match self.write(place, last).await {
+                Ok(set) => {
+                    let outcome = Outcome { short_way: true, present: entries.len(), ..Outcome::default() };
+                    return Ok((outcome, set));
+                }
+                Err(PublishError::Transport(error)) if options.entries && misses_something(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let plan = survey(entries, origins, place, options.jobs).await?;
+        progress.planned(&plan);
+        let mut outcome = carry(&plan, place, options.jobs, self.carriers, progress).await?;
+        outcome.present = plan.present.len();
+        let set = self.write(place, last).await?;
+        Ok((outcome, set))
+    }
+
+    /// Writes the list itself; the tags that came with its digest.
+    async fn write(self, place: &Place, last: Last<'_>) -> Result<Vec<Tag>, PublishError> {
+        let list = self.content.list;
+        let bytes = || Bytes::from(list.bytes.clone());
+        match last {
+            Last::There => Ok(Vec::new()),
+            Last::Digest(tags) => Ok(place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?),
+            Last::Named(before) => set(place, before, list).await.map(|()| Vec::new()),
+            Last::Unnamed => {
+                place.put_named(None, &list.media_type, bytes(), &Guard::default()).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Whether a registry refused a list because it lacks something that the list names.
+fn misses_something(error: &TransportError) -> bool {
+    match error {
+        TransportError::Refused { code, .. } => matches!(
+            code.as_str(),
+            "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "MANIFEST_INVALID" | "NOT_FOUND"
+        ),
+        TransportError::NotFound(_) => true,
+        _ => false,
+    }
+}
+
+/// Brings blobs and then manifests to the target, the deepest first.
+async fn carry(
+    plan: &Plan,
+    target: &Place,
+    jobs: usize,
+    carriers: &Semaphore,
+    progress: &dyn Progress,
+) -> Result<Outcome, PublishError> {
+    let blobs: Vec<(Action, u64)> = stream::iter(plan.blobs.values())
+        .map(|step| async move {
+            let how = bring(step, target, carriers).await?;
+            progress.blob(&step.blob, how);
+            Ok::<_, PublishError>((how, step.blob.size))
+        })
+        .buffer_unordered(jobs)
+        .try_collect()
+        .await?;
+    let mut outcome = Outcome { manifests: plan.manifests.len(), ..Outcome::default() };
+    for (how, size) in blobs {
+        let (count, bytes) = outcome.blobs.entry(how).or_default();
+        (*count, *bytes) = (*count + 1, bytes.saturating_add(size));
+    }
+    for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
+        stream::iter(level)
+            .map(|step| write(step, target))
+            .buffer_unordered(jobs)
+            .try_collect::<Vec<()>>()
+            .await?;
+    }
+    Ok(outcome)
+}
+
+/// Writes one manifest under its digest.
+async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> {
+    let manifest = &step.manifest;
+    let bytes = match &step.bytes {
+        Some(bytes) => bytes.clone(),
+        None => {
+            let failed = |source| copy_error(manifest.digest, &step.from, source);
+            step.from.manifest(&manifest.digest.into()).await.map_err(failed)?.bytes
+        }
+    };
+    Ok(target.put_manifest(&manifest.digest, &manifest.media_type, bytes).await?)
+}
+
+/// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
+async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<Action, PublishError> {
+    let (blob, from) = (&step.blob, &step.from);
+    let mounted = match step.action {
+        Action::Skip | Action::Leave => return Ok(step.action),
+        Action::Mount => match target.mount(blob, from).await? {
+            Mounted::Done => return Ok(Action::Mount),
+            Mounted::Refused if target.has_blob(blob).await? => return Ok(Action::Skip),
+            other => other,
+        },
+        Action::Copy => Mounted::Refused,
+    };
+    let failed = |source| copy_error(blob.digest, from, source);
+    let _carrier = carriers.acquire().await;
+    target
+        .put_blob(blob, mounted, &|start| Box::pin(async move { from.blob_from(blob, &start).await }))
+        .await
+        .map_err(failed)?;
+    Ok(Action::Copy)
+}
+
+fn copy_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
+    PublishError::Copy { digest, from: from.to_string(), source }
+}

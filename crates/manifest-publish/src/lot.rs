@@ -1,0 +1,172 @@
+//! A target on its way through a publication.
+
+use futures_util::future::{join_all, try_join_all};
+use manifest_core::{Digest, Encoded, Tag};
+
+use crate::deliver::{Delivery, Last};
+use crate::error::PublishError;
+use crate::push::{Effort, Expectations, Outcome, Progress, Publication, TagMoved, Target};
+use crate::survey::announce;
+use crate::tags::{Before, Expected, Undone, put_back, read, set, written};
+
+/// A target on its way.
+#[derive(Debug)]
+pub(crate) struct Lot<'a> {
+    target: &'a Target,
+    tags: Vec<Moving>,
+    outcome: Outcome,
+    /// Why it fell behind, if it did and need not succeed.
+    failed: Option<PublishError>,
+}
+
+/// A tag on its way.
+#[derive(Debug)]
+struct Moving {
+    before: Before,
+    /// Whether it was tried to move it, which may have been done even when that failed.
+    is_touched: bool,
+    is_moved: bool,
+}
+
+/// Whether there was a tag before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    Old,
+    New,
+}
+
+impl Moving {
+    /// Whether it has to be moved yet.
+    fn is_due(&self, list: Digest) -> bool {
+        !self.is_moved && self.before.digest() != Some(list)
+    }
+}
+
+impl<'a> Lot<'a> {
+    pub(crate) fn new(target: &'a Target, expected: &Expectations) -> Self {
+        let moving = |name: &String| Moving {
+            before: Before { name: name.clone(), expected: expected.of(name), found: None },
+            is_touched: false,
+            is_moved: false,
+        };
+        let tags = target.names.iter().map(moving).collect();
+        Self { target, tags, outcome: Outcome::default(), failed: None }
+    }
+
+    pub(crate) const fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Whether it goes on.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// What fails where it need not succeed is kept; what fails where it must is the end.
+    pub(crate) fn settle(&mut self, done: Result<(), PublishError>) -> Result<(), PublishError> {
+        match (done, self.target.effort) {
+            (Err(error), Effort::Best) => {
+                self.failed.get_or_insert(error);
+                Ok(())
+            }
+            (done, _) => done,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<Outcome, PublishError> {
+        let moved = |tag: Moving| TagMoved {
+            before: tag.before.found.as_ref().map(|_| tag.before.digest()),
+            name: tag.before.name,
+        };
+        let tags = self.tags.into_iter().map(moved).collect();
+        self.failed.map_or(Ok(Outcome { tags, ..self.outcome }), Err)
+    }
+
+    /// Reads what the tags mean, where that matters, and refuses what must not be done to them.
+    pub(crate) async fn look(&mut self, publication: &Publication<'_>) -> Result<(), PublishError> {
+        let Publication { content, options, is_single, .. } = publication;
+        let (place, list) = (&self.target.place, content.list.digest);
+        let matters =
+            |tag: &Before| !is_single || !options.gates.allow_shrink || tag.expected != Expected::Any;
+        let tags: Vec<_> =
+            self.tags.iter_mut().map(|tag| &mut tag.before).filter(|tag| matters(tag)).collect();
+        if !tags.is_empty() {
+            let entries = if options.entries { content.entries } else { &[] };
+            announce(entries, publication.origins(), place).await?;
+        }
+        let looking = tags.into_iter().map(|tag| async {
+            let found = read(place, &tag.name).await?;
+            tag.check(place, found.as_ref().map(|found| found.digest), list)?;
+            let now = found.as_ref().map(|found| found.entries.as_slice()).unwrap_or_default();
+            let refusal = options.gates.judge_change(&written(place, &tag.name), now, content.entries);
+            tag.found = Some(found);
+            Ok::<_, PublishError>(refusal)
+        });
+        let refusals: Vec<_> = try_join_all(looking).await?.into_iter().flatten().collect();
+        if refusals.is_empty() { Ok(()) } else { Err(PublishError::Refused(refusals)) }
+    }
+
+    /// Brings everything to the target; in a single publication its tag moves, too.
+    pub(crate) async fn deliver(
+        &mut self,
+        publication: &Publication<'_>,
+        delivery: Delivery<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
+        let (place, list) = (&self.target.place, publication.content.list.digest);
+        let at_once = self.at_once(publication);
+        let last = match (publication.is_single, self.tags.as_slice()) {
+            (true, [tag]) if !tag.is_due(list) => Last::There,
+            (true, [tag]) => Last::Named(&tag.before),
+            (true, []) if place.registry_host().is_none() => Last::Unnamed,
+            _ => Last::Digest(&at_once),
+        };
+        let (outcome, set) = delivery.to(place, last, progress).await?;
+        self.outcome = outcome;
+        for tag in &mut self.tags {
+            let name = tag.before.name.as_str();
+            tag.is_touched = at_once.iter().any(|tag| tag.as_str() == name);
+            tag.is_moved = publication.is_single || set.iter().any(|tag| tag.as_str() == name);
+        }
+        let limit = publication.options.settle;
+        if !publication.is_single && !place.shows(&list, limit).await? {
+            return Err(PublishError::Unsettled { target: place.to_string(), digest: list, waited: limit });
+        }
+        Ok(())
+    }
+
+    /// The tags that can come with the list: several of the only target, when nothing is expected of them.
+    fn at_once(&self, publication: &Publication<'_>) -> Vec<Tag> {
+        let is_free = |tag: &Moving| tag.before.expected == Expected::Any;
+        if !publication.is_one
+            || self.target.place.registry_host().is_none()
+            || !self.tags.iter().all(is_free)
+        {
+            return Vec::new();
+        }
+        let due = self.tags.iter().filter(|tag| tag.is_due(publication.content.list.digest));
+        let due: Vec<Tag> = due.filter_map(|tag| tag.before.name.parse().ok()).collect();
+        if due.len() > 1 { due } else { Vec::new() }
+    }
+
+    /// Moves the tags that were there before, or the new ones; which of them cannot be, and why.
+    pub(crate) async fn move_tags(&mut self, age: Age, list: &Encoded) -> Result<(), (String, PublishError)> {
+        let place = &self.target.place;
+        let is_meant =
+            |tag: &&mut Moving| tag.is_due(list.digest) && tag.before.is_absent() == (age == Age::New);
+        for tag in self.tags.iter_mut().filter(is_meant) {
+            tag.is_touched = true;
+            if let Err(error) = set(place, &tag.before, list).await {
+                return Err((written(place, &tag.before.name), error));
+            }
+            tag.is_moved = true;
+        }
+        Ok(())
+    }
+
+    /// Makes all tags that may have moved what they were before.
+    pub(crate) async fn put_back(&self, ours: Digest) -> Vec<Undone> {
+        let touched = self.tags.iter().filter(|tag| tag.is_touched || tag.is_moved);
+        join_all(touched.map(|tag| put_back(&self.target.place, &tag.before, ours))).await
+    }
+}
