@@ -4,13 +4,16 @@
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use manifest_testkit::proof::{
-    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Spread,
-    Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, scale, syscalls,
+    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Soak,
+    Spread, Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, scale, soak,
+    syscalls,
 };
 
-const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect
+const USAGE: &str =
+    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak
   [--program FILE] [--store DIR|URL|moto|azurite] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
@@ -21,7 +24,8 @@ const USAGE: &str = "cargo xtask prove edits|kill|syscalls|locks|machine|power|b
   bits:     [--positions N]
   planted:  [--stride N]
   scale:    [--lists N] [--entries N] [--runs N]
-  collect:  [--blobs N] [--writers N]";
+  collect:  [--blobs N] [--writers N]
+  soak:     [--minutes N] [--writers N]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -163,6 +167,11 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
         "collect" => {
             let (blobs, writers) = (asked.number("blobs", 100_000)?, asked.number("writers", 8)?);
             Box::new(move || collect(&subject(), &Collect { blobs, writers }))
+        }
+        "soak" => {
+            let (minutes, writers) = (asked.number("minutes", 3)?, asked.number("writers", 16)?);
+            let time = Duration::from_secs(minutes as u64 * 60);
+            Box::new(move || soak(&subject(), &Soak { time, writers, seed }))
         }
         other => return Err(format!("there is no proof {other:?}")),
     };

@@ -2,8 +2,11 @@
 
 #![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
 
+use std::time::Duration;
+
 use manifest_testkit::proof::{
-    Bits, Collect, FileSystem, Planted, Power, Proved, Scale, Subject, bits, collect, planted, power, scale,
+    Bits, Collect, FileSystem, Machine, Planted, Power, Proved, Scale, Soak, Subject, bits, collect, machine,
+    planted, power, scale, soak,
 };
 
 fn subject() -> Subject {
@@ -20,6 +23,13 @@ fn holds(proved: Proved) {
 #[test]
 fn what_was_acknowledged_is_there_after_a_power_failure() {
     holds(power(&subject(), &Power { images: 3, systems: vec![FileSystem::Ext4], seed: 1 }));
+}
+
+/// DUR-12.
+#[test]
+fn a_store_of_several_file_systems_loses_nothing() {
+    let parts = ["overlay", "bind", "directories", "aside"].map(str::to_owned).to_vec();
+    holds(machine(&subject(), &Machine { parts, step: 1, room: 0 }));
 }
 
 /// DUR-14.
@@ -43,4 +53,10 @@ fn many_lists_and_long_lists_lose_nothing() {
 #[test]
 fn a_collection_takes_what_nobody_needs_and_nothing_of_those_who_write() {
     holds(collect(&subject(), &Collect { blobs: 5000, writers: 4 }));
+}
+
+/// DUR-21.
+#[test]
+fn work_on_a_disk_that_fails_now_and_then_loses_nothing_and_leaves_nothing() {
+    holds(soak(&subject(), &Soak { time: Duration::from_secs(3), writers: 4, seed: 1 }));
 }

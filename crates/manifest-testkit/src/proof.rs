@@ -13,7 +13,8 @@
 //! - [`bits`]: each file of a store is damaged in each way;
 //! - [`planted`]: links planted by others, odd paths and names, a clock that jumps;
 //! - [`scale`]: many lists, a long list, a long history;
-//! - [`collect`]: garbage is collected in a store of many blobs while others write.
+//! - [`collect`]: garbage is collected in a store of many blobs while others write;
+//! - [`soak`]: hours of edits on a disk that fails now and then.
 
 mod bits;
 mod chance;
@@ -30,6 +31,7 @@ mod material;
 mod planted;
 mod power;
 mod scale;
+mod soak;
 mod subject;
 mod syscalls;
 mod tree;
@@ -47,6 +49,7 @@ pub use machine::{Machine, machine};
 pub use planted::{Planted, planted};
 pub use power::{Power, power};
 pub use scale::{Scale, scale};
+pub use soak::{Soak, soak};
 pub use subject::Subject;
 pub use syscalls::{Faults, Syscalls, syscalls};
 

@@ -1,12 +1,16 @@
-//! The machine refuses: the disk is full, read-only, or somebody else's; there is no home.
+//! The machine refuses: the disk is full, read-only, of several file systems, or somebody else's; there is no home.
 
+mod counts;
 mod disk;
+mod mount;
+mod mounts;
 mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::facts::{Listed, listed};
+use super::health::Health;
 use super::material::Material;
 use super::{Proved, Subject, Violation, ensure, tree};
 use crate::Ran;
@@ -34,13 +38,17 @@ const PARTS: &[Part] = &[
     Part { name: "readonly", prove: disk::readonly },
     Part { name: "immutable", prove: disk::immutable },
     Part { name: "filesize", prove: disk::file_size },
+    Part { name: "overlay", prove: mounts::overlay },
+    Part { name: "bind", prove: mounts::bind },
+    Part { name: "directories", prove: mounts::directories },
+    Part { name: "aside", prove: mounts::aside },
     Part { name: "owner", prove: user::owner },
     Part { name: "namespace", prove: user::namespace },
     Part { name: "home", prove: user::home },
 ];
 
 /// Proves that a machine that refuses makes a command say so, with the path and the documented exit code, and that
-/// nothing is lost (DUR-7, DUR-13, DUR-17).
+/// nothing is lost (DUR-7, DUR-12, DUR-13, DUR-17).
 ///
 /// # Errors
 /// The first broken promise.
@@ -63,6 +71,7 @@ struct Scene {
     subject: Subject,
     template: PathBuf,
     image: String,
+    health: Health,
 }
 
 /// What came of a command on a machine that refuses.
@@ -81,7 +90,7 @@ impl Scene {
             |at: usize| images.pieces().get(at).map(|piece| piece.argument.clone()).unwrap_or_default();
         maker.done(["create", "app", &argument(0)])?;
         maker.done(["create", "other"])?;
-        Ok(Self { subject: subject.clone(), template, image: argument(1) })
+        Ok(Self { subject: subject.clone(), template, image: argument(1), health: Health::of(subject) })
     }
 
     /// The changes that are tried.
@@ -107,6 +116,14 @@ impl Scene {
     fn lay(&self, store: &Path) {
         std::fs::remove_dir_all(store).ok();
         tree::copy(&self.template, store);
+    }
+
+    /// Nothing is damaged, and no temporary file is left.
+    fn in_order(&self, store: &Path, where_: &str) -> Result<(), Violation> {
+        let left = tree::temporary(store);
+        ensure(left.is_empty(), || format!("{where_}: temporary files are left: {left:?}"))?;
+        let told = |violation| Violation::new(format!("{where_}: {violation}"));
+        self.health.check(&self.at(store)).map_err(told)
     }
 
     /// Judges a command that met a machine that refuses: it said no and nothing has changed, or it is done.

@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Came, Machine, Scene, refused, system};
+use super::counts::Counts;
+use super::mount::Mount;
+use super::{Machine, Scene, refused, system};
 use crate::Ran;
 use crate::proof::facts::listed;
 use crate::proof::{Proved, ensure};
@@ -13,34 +15,6 @@ use crate::proof::{Proved, ensure};
 const SIZE: usize = 1 << 20;
 /// How many files the other one has at most.
 const INODES: usize = 40;
-
-/// A file system that is unmounted when this is dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn tmpfs(dir: &Path, options: &str) -> Self {
-        fs::create_dir_all(dir).expect("a directory");
-        system(&["mount", "-t", "tmpfs", "-o", options, "tmpfs", &dir.to_string_lossy()]);
-        Self(dir.to_owned())
-    }
-
-    /// Another view of a directory, through which nothing can be written.
-    fn readonly(of: &Path, dir: &Path) -> Self {
-        fs::create_dir_all(dir).expect("a directory");
-        let (of, to) = (of.to_string_lossy(), dir.to_string_lossy());
-        system(&["mount", "--bind", &of, &to]);
-        let mount = Self(dir.to_owned());
-        system(&["mount", "-o", "remount,bind,ro", &to]);
-        mount
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let umount = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
-        umount.expect("umount");
-    }
-}
 
 /// Room for 0, 4, 8 … KiB.
 pub(super) fn full(scene: &Scene, size: &Machine) -> Proved {
@@ -148,52 +122,4 @@ pub(super) fn file_size(scene: &Scene, size: &Machine) -> Proved {
         }
     }
     counts.told("a limit of the size of files", "stepped from 0")
-}
-
-/// What came of the commands of a part.
-#[derive(Debug, Default)]
-struct Counts {
-    done: usize,
-    refused: usize,
-}
-
-impl Counts {
-    /// Runs a command and judges it.
-    fn one(
-        &mut self,
-        scene: &Scene,
-        store: &Path,
-        words: &[String],
-        where_: &str,
-    ) -> Result<(), super::Violation> {
-        let subject = scene.at(store);
-        let before = listed(&subject)?;
-        let ran = subject.run(words);
-        self.judged(scene, store, &before, &ran, where_)
-    }
-
-    fn judged(
-        &mut self,
-        scene: &Scene,
-        store: &Path,
-        before: &[crate::proof::facts::Listed],
-        ran: &Ran,
-        where_: &str,
-    ) -> Result<(), super::Violation> {
-        let told = |violation| super::Violation::new(format!("{where_}: {violation}"));
-        match scene.judge(store, before, ran).map_err(told)? {
-            Came::Done => self.done += 1,
-            Came::Refused => self.refused += 1,
-        }
-        Ok(())
-    }
-
-    fn told(&self, what: &str, how: &str) -> Proved {
-        ensure(self.refused > 0, || format!("{what} refused nothing"))?;
-        let Self { done, refused } = self;
-        Ok(format!(
-            "{what}, {how}: {} changes, {done} done, {refused} refused with exit 12 and the path, 0 lost",
-            done + refused
-        ))
-    }
 }
