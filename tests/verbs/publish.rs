@@ -74,6 +74,29 @@ fn where_a_registry_sets_several_tags_at_once_one_request_does() {
 }
 
 #[test]
+fn targets_in_one_repository_are_one_target() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    app(&cli);
+    let to = format!("docker://{}/app", registry.address());
+    let report = cli.json(&format!("push app {to}:1.0 {to}:1,1.0 {to}:latest"));
+    assert_eq!(report["targets"].as_array().unwrap().len(), 1);
+    assert_eq!(report["targets"][0]["target"], format!("{to}:1.0,1,latest"));
+    assert_eq!(registry.tags("app"), ["1", "1.0", "latest"]);
+}
+
+#[test]
+fn tags_that_came_with_a_list_that_is_not_shown_go_back() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    let digest = app(&cli);
+    registry.set_many_tags();
+    let old = Image::new("linux/s390x").push_to(&registry, "app", "stable");
+    registry.on(Method::Head, &format!("/v2/app/manifests/{digest}")).always().reply(404);
+    cli.fails(5, &format!("push app docker://{}/app:stable,new --settle 0", registry.address()))
+        .says("unsettled", &["app:stable,new could not be set", "every tag is what it was before"]);
+    assert_eq!((registry.tag("app", "stable"), registry.tag("app", "new")), (Some(old), None));
+}
+
+#[test]
 fn by_digest_no_tag_moves() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());
     let digest = app(&cli);
@@ -209,6 +232,6 @@ fn a_registry_that_shows_what_it_took_a_little_later_is_waited_for() {
     assert_eq!(late.hits(), 2);
     registry.on(Method::Head, &format!("/v2/app/manifests/{digest}")).always().reply(404);
     cli.fails(5, &format!("push app docker://{}/app:2.0,2 --settle 0", registry.address()))
-        .says("unsettled", &["does not show it", "no tag was moved"]);
+        .says("unsettled", &["does not show it", "every tag is what it was before", "--settle"]);
     assert_eq!(registry.tag("app", "2.0"), None);
 }

@@ -404,12 +404,10 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
         PublishError::Refused(refusals) => meaning("gate", 8).hint(gate(refusals)),
         PublishError::Unexpected { .. } => {
-            meaning("moved", 4).hint("nothing was changed; manifest inspect TARGET shows what is there")
+            meaning("moved", 4).hint("manifest inspect TARGET shows what is there")
         }
-        PublishError::Unsettled { .. } => {
-            meaning("unsettled", 5).hint("no tag was moved; --settle waits longer")
-        }
-        PublishError::TagStuck { source, .. } => Meaning { hint: None, ..publish(source) },
+        PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
+        PublishError::TagStuck { source, .. } => publish(source),
         _ => meaning("bug", 70),
     }
 }

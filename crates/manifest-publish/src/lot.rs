@@ -106,27 +106,47 @@ impl<'a> Lot<'a> {
         if refusals.is_empty() { Ok(()) } else { Err(PublishError::Refused(refusals)) }
     }
 
-    /// Brings everything to the target; in a single publication its tag moves, too.
+    /// Brings everything to the target; in a single publication its tag moves, too. Tags that came with the list go back
+    /// when something is not as it should be then.
     pub(crate) async fn deliver(
         &mut self,
         publication: &Publication<'_>,
         delivery: Delivery<'_>,
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
-        let (place, list) = (&self.target.place, publication.content.list.digest);
         let at_once = self.at_once(publication);
+        for tag in &mut self.tags {
+            tag.is_touched = at_once.iter().any(|tag_now| tag_now.as_str() == tag.before.name);
+        }
+        let Err(error) = self.bring(publication, delivery, &at_once, progress).await else { return Ok(()) };
+        let undone = self.put_back(publication.content.list.digest).await;
+        if undone.is_empty() {
+            return Err(error);
+        }
+        let tags = at_once.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
+        let tag = written(&self.target.place, &tags);
+        Err(PublishError::TagStuck { tag, source: Box::new(error), undone })
+    }
+
+    async fn bring(
+        &mut self,
+        publication: &Publication<'_>,
+        delivery: Delivery<'_>,
+        at_once: &[Tag],
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
+        let (place, list) = (&self.target.place, publication.content.list.digest);
         let last = match (publication.is_single, self.tags.as_slice()) {
             (true, [tag]) if !tag.is_due(list) => Last::There,
             (true, [tag]) => Last::Named(&tag.before),
             (true, []) if place.registry_host().is_none() => Last::Unnamed,
-            _ => Last::Digest(&at_once),
+            _ => Last::Digest(at_once),
         };
         let (outcome, set) = delivery.to(place, last, progress).await?;
         self.outcome = outcome;
         for tag in &mut self.tags {
-            let name = tag.before.name.as_str();
-            tag.is_touched = at_once.iter().any(|tag| tag.as_str() == name);
-            tag.is_moved = publication.is_single || set.iter().any(|tag| tag.as_str() == name);
+            let is_set = set.iter().any(|set| set.as_str() == tag.before.name);
+            tag.is_moved = publication.is_single || is_set;
         }
         let limit = publication.options.settle;
         if !publication.is_single && !place.shows(&list, limit).await? {

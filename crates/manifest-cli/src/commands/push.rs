@@ -150,7 +150,15 @@ impl Push {
             targets.push(of_own_name(record, self.by_digest)?);
         }
         targets.extend(given(&self.best_effort, Effort::Best)?);
-        Ok(targets)
+        // What goes to one repository goes there once.
+        let mut merged: Vec<Named> = Vec::new();
+        for target in targets {
+            match merged.iter_mut().find(|other| other.is_same_place(&target)) {
+                Some(other) => other.take_tags(target),
+                None => merged.push(target),
+            }
+        }
+        Ok(merged)
     }
 
     /// The list as it will stand at the target; a conversion that was asked for is said.

@@ -106,6 +106,24 @@ pub(super) fn of_own_name(record: &Record, by_digest: bool) -> Result<Named, Cli
 }
 
 impl Named {
+    /// Whether both are tags of one repository, which may both fail or neither.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        match (&self.location, &other.location) {
+            (Location::Registry(one), Location::Registry(two)) => {
+                one.repository() == two.repository() && self.effort == other.effort
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn take_tags(&mut self, other: Self) {
+        for tag in other.tags {
+            if !self.tags.contains(&tag) {
+                self.tags.push(tag);
+            }
+        }
+    }
+
     pub(super) fn open(&self, transport: &Transport) -> Result<Target, CliError> {
         match (transport.open(&self.location), &self.location) {
             (Some((place, _)), Location::Registry(_) | Location::Layout(..)) => {
