@@ -22,10 +22,14 @@ mod annotate;
 mod annotate_index;
 #[path = "verbs/cache.rs"]
 mod cache;
+#[path = "verbs/check.rs"]
+mod check;
 #[path = "verbs/create.rs"]
 mod create;
 #[path = "verbs/create_from.rs"]
 mod create_from;
+#[path = "verbs/diff.rs"]
+mod diff;
 #[path = "verbs/documents.rs"]
 mod documents;
 #[path = "verbs/export.rs"]

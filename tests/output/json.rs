@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use manifest_testkit::{FakeRegistry, Image, Index};
+use manifest_testkit::{FakeRegistry, Image, Index, Tar};
 use serde_json::{Value, json};
 
 use crate::in_process::Cli;
@@ -86,6 +86,7 @@ impl Documented {
                 ("text", _) => found.is_string(),
                 ("text or null", _) => found.is_string() || found.is_null(),
                 ("number", _) => found.is_u64(),
+                ("any JSON", _) => true,
                 ("true or false", _) => found.is_boolean(),
                 ("map of text", _) => found.as_object().is_some_and(|map| map.values().all(Value::is_string)),
                 ("array of text", _) => found.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
@@ -117,6 +118,8 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("inspect app:1.0"),
         cli.json(&format!("inspect {amd64}")),
         cli.json(&format!("inspect --layers {amd64}")),
+        cli.json("check app:1.0"),
+        said(cli, &format!("diff {amd64} {arm64}")),
         cli.json(&format!("push --dry-run app:1.0 oci:{}:1.0", layout.display())),
         cli.json("remove app:1.0 --platform linux/arm64"),
         cli.json("tag app:1.0 registry.example.com/app:1.0"),
@@ -138,6 +141,27 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("df"),
         cli.json("version"),
     ]
+}
+
+/// The object of a command that says no.
+fn said(cli: &Cli, line: &str) -> Value {
+    let ran = cli.run(&format!("{line} --output json"));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+/// A check that finds programs for another machine, and a difference of everything that there is.
+fn truth(cli: &Cli) -> Vec<Value> {
+    let mut elf = vec![0; 64];
+    elf[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
+    (elf[16], elf[18]) = (2, 62);
+    let wrong = Image::new("linux/arm64").files(Tar::new().program("bin/app", elf));
+    let script = Image::new("linux/amd64").layer("text");
+    let one = cli.put_index(&Index::of(&[&wrong, &script]).annotation("a", "1"), "one");
+    let other = Image::new("linux/arm64").annotation("a", "b").run_as(json!({"User": "app"}));
+    let other =
+        cli.put_index(&Index::of(&[&other, &Image::new("linux/s390x")]).annotation("a", "2"), "other");
+    vec![said(cli, &format!("check --deep {one}")), said(cli, &format!("diff {one} {other}"))]
 }
 
 /// Objects with all that is optional.
@@ -174,7 +198,8 @@ fn rich(cli: &Cli) -> Vec<Value> {
     cli.ok("undo user");
     cli.ok("hold user --by ci --ttl 1h");
     let layer = layer(cli);
-    vec![
+    let mut objects = truth(cli);
+    objects.extend([
         fsck_with_finding(cli),
         cli.json(&format!("blob path {layer}")),
         cli.json(&format!("blob variants {layer}")),
@@ -199,7 +224,8 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json("cache ls"),
         cli.json(&format!("cache show {}/app:1", registry.address())),
         cli.json(&format!("cache rm {}/app:1", registry.address())),
-    ]
+    ]);
+    objects
 }
 
 /// What interrupted commands left behind is found.

@@ -10,6 +10,8 @@ const VERBS: &[&str] = &[
     "annotate",
     "remove",
     "inspect",
+    "check",
+    "diff",
     "push",
     "ls",
     "exists",

@@ -87,6 +87,8 @@ pub(crate) enum Command {
     Annotate(Box<commands::annotate::AnnotateEntry>),
     Remove(commands::remove::Remove),
     Inspect(commands::inspect::Inspect),
+    Check(Box<commands::check::Check>),
+    Diff(Box<commands::diff::Diff>),
     Push(Box<commands::push::Push>),
     Export(Box<commands::export::Export>),
     Import(commands::import::Import),

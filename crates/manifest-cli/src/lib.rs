@@ -14,6 +14,7 @@ mod error;
 mod filter;
 mod gather;
 mod holders;
+mod named;
 mod outputfile;
 mod report;
 mod run;

@@ -121,6 +121,8 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Annotate(verb) => verb.run(context).await,
         Command::Remove(verb) => verb.run(context).await,
         Command::Inspect(verb) => verb.run(context).await,
+        Command::Check(verb) => verb.run(context).await,
+        Command::Diff(verb) => verb.run(context).await,
         Command::Push(verb) => verb.run(context).await,
         Command::Export(verb) => verb.run(context).await,
         Command::Import(verb) => verb.run(context).await,

@@ -6,8 +6,10 @@
 //! prints.
 
 mod cached;
+pub mod check;
 mod choice;
 mod deliver;
+pub mod diff;
 mod documents;
 mod error;
 mod export;
@@ -19,6 +21,7 @@ mod pool;
 mod push;
 mod refresh;
 mod resolve;
+mod subject;
 mod survey;
 mod tags;
 
@@ -37,6 +40,7 @@ pub use push::{
 };
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
+pub use subject::Subject;
 pub use tags::{Expected, Undone};
 
 /// The README's example is compiled with the documentation tests.

@@ -42,7 +42,7 @@ impl Origins<'_> {
     }
 
     /// The place of an entry.
-    fn of(&self, entry: &Digest) -> Result<Place, PublishError> {
+    pub(crate) fn of(&self, entry: &Digest) -> Result<Place, PublishError> {
         let source = self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))?;
         self.place(&source.place)
     }

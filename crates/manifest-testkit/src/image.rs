@@ -61,6 +61,7 @@ pub struct Image {
     own_type: OwnType,
     artifact_type: Option<String>,
     annotations: Vec<(String, String)>,
+    run_as: serde_json::Value,
 }
 
 impl Image {
@@ -76,12 +77,29 @@ impl Image {
             own_type: OwnType::Named,
             artifact_type: None,
             annotations: Vec::new(),
+            run_as: serde_json::json!({}),
         }
     }
 
     /// Adds a layer that holds one file with this content.
     pub fn layer(mut self, content: impl AsRef<[u8]>) -> Self {
         self.layers.push(Layer::with_file(self.layers.len(), content.as_ref()));
+        self
+    }
+
+    /// Adds a layer that holds these files.
+    pub fn files(mut self, files: Tar) -> Self {
+        self.layers.push(Layer::of(files));
+        self
+    }
+
+    /// Sets how the image is run, such as `{"Env": ["A=1"]}`, in its configuration.
+    ///
+    /// # Panics
+    /// If it is no object.
+    pub fn run_as(mut self, config: serde_json::Value) -> Self {
+        assert!(config.is_object(), "{config}");
+        self.run_as = config;
         self
     }
 
@@ -161,7 +179,7 @@ impl Image {
         to_json(&ConfigDocument {
             created: "1970-01-01T00:00:00Z",
             platform: self.platform.clone(),
-            config: std::collections::BTreeMap::new(),
+            config: self.run_as.clone(),
             rootfs: RootFs { kind: "layers", diff_ids },
         })
     }

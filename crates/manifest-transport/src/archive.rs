@@ -19,6 +19,7 @@ pub use self::error::ArchiveError;
 use self::file::{Links, Source, Span, Stop, blocking, read_error};
 use self::opened::{Content, Opened, Stamp, blob_name};
 pub use self::pack::{Existing, pack};
+pub use self::plain::plain;
 pub use self::unpack::{Compression, MAX_UNPACKED};
 use crate::error::TransportError;
 use crate::layout::index;
@@ -34,6 +35,7 @@ mod file;
 mod members;
 mod opened;
 mod pack;
+mod plain;
 mod unpack;
 
 /// What kind of archive is meant.

@@ -1,5 +1,7 @@
 //! A repository, a layout or an archive: the place where images are read from and written to.
 
+mod look;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ use crate::manifest::At;
 
 pub(crate) mod answer;
 mod blob;
+mod look;
 mod manifest;
 mod mount;
 mod tag;

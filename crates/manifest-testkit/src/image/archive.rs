@@ -29,6 +29,14 @@ impl Tar {
         self.member(b'0', name, "", content.as_ref())
     }
 
+    /// Adds a regular file that can be executed.
+    #[must_use]
+    pub fn program(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let content = content.as_ref();
+        self.bytes.extend_from_slice(&header(0o755, b'0', name, "", content.len() as u64));
+        self.content(content)
+    }
+
     /// Adds a directory.
     #[must_use]
     pub fn directory(self, name: &str) -> Self {
@@ -60,7 +68,12 @@ impl Tar {
     /// If a name has more than 100 bytes.
     #[must_use]
     pub fn member(mut self, kind: u8, name: &str, link: &str, content: &[u8]) -> Self {
-        self.bytes.extend_from_slice(&header(kind, name, link, content.len() as u64));
+        self.bytes.extend_from_slice(&header(0o644, kind, name, link, content.len() as u64));
+        self.content(content)
+    }
+
+    /// Adds the content of a member, up to a whole block.
+    fn content(mut self, content: &[u8]) -> Self {
         self.bytes.extend_from_slice(content);
         self.bytes.resize(self.bytes.len().next_multiple_of(512), 0);
         self
@@ -69,7 +82,7 @@ impl Tar {
     /// Adds the header of a file with a size, and no content.
     #[must_use]
     pub fn header_only(mut self, name: &str, size: u64) -> Self {
-        self.bytes.extend_from_slice(&header(b'0', name, "", size));
+        self.bytes.extend_from_slice(&header(0o644, b'0', name, "", size));
         self
     }
 
@@ -110,12 +123,12 @@ fn record(key: &str, value: &str) -> String {
     format!("{}{rest}", rest.len() + length)
 }
 
-fn header(kind: u8, name: &str, link: &str, size: u64) -> [u8; 512] {
+fn header(mode: u32, kind: u8, name: &str, link: &str, size: u64) -> [u8; 512] {
     assert!(name.len() <= 100 && link.len() <= 100, "a header has no room for {name:?} or {link:?}");
     let mut header = [0_u8; 512];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name.as_bytes());
-    put(100, b"0000644\0");
+    put(100, format!("{mode:07o}\0").as_bytes());
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     put(124, format!("{size:011o}\0").as_bytes());

@@ -89,7 +89,7 @@ pub(super) struct ConfigDocument {
     pub(super) created: &'static str,
     #[serde(flatten)]
     pub(super) platform: Platform,
-    pub(super) config: BTreeMap<String, String>,
+    pub(super) config: serde_json::Value,
     pub(super) rootfs: RootFs,
 }
 

@@ -13,7 +13,12 @@ pub(super) struct Layer {
 impl Layer {
     /// A layer with one file, whose name tells the number of the layer.
     pub(super) fn with_file(number: usize, content: &[u8]) -> Self {
-        let archive = Tar::new().file(&format!("layer-{number}"), content).finish();
+        Self::of(Tar::new().file(&format!("layer-{number}"), content))
+    }
+
+    /// A layer with these files.
+    pub(super) fn of(files: Tar) -> Self {
+        let archive = files.finish();
         Self { blob: Blob::new(gzip(&archive)), archive: Blob::new(archive) }
     }
 }
