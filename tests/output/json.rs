@@ -198,8 +198,11 @@ fn rich(cli: &Cli) -> Vec<Value> {
     cli.ok("undo user");
     cli.ok("hold user --by ci --ttl 1h");
     let layer = layer(cli);
+    cli.workspace.write("run/containers/auth.json", r#"{"auths": {"quay.io": {"auth": "YTpi"}}}"#);
     let mut objects = truth(cli);
     objects.extend([
+        cli.json("login --get-login quay.io"),
+        cli.json("logout quay.io"),
         fsck_with_finding(cli),
         cli.json(&format!("blob path {layer}")),
         cli.json(&format!("blob variants {layer}")),

@@ -25,6 +25,8 @@ const VERBS: &[&str] = &[
     "history",
     "undo",
     "prune",
+    "login",
+    "logout",
     "version",
     "completions",
 ];

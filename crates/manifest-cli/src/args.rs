@@ -9,16 +9,24 @@ use manifest_publish::Attestations;
 
 use crate::table::clean;
 
-/// How registries are spoken to.
+/// How registries are spoken to, and with which login.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Registry options")]
 pub(crate) struct RegistryArgs {
-    /// File with logins, instead of the usual ones
-    #[arg(long, value_name = "FILE")]
-    pub(crate) authfile: Option<PathBuf>,
     /// Login for the registry that is named on the command line; asks for what is missing
     #[arg(long, value_name = "USER[:PASSWORD]")]
     pub(crate) creds: Option<String>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// How registries are spoken to.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Registry options")]
+pub(crate) struct ConnectionArgs {
+    /// File with logins, instead of the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authfile: Option<PathBuf>,
     /// Directory with *.crt (authorities) and *.cert with *.key (own certificate)
     #[arg(long, value_name = "DIR")]
     pub(crate) cert_dir: Option<PathBuf>,

@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Fsck(commands::fsck::Fsck),
     Df(commands::df::Df),
     Blob(commands::blob::Blob),
+    Login(Box<commands::login::Login>),
+    Logout(commands::logout::Logout),
     Version(commands::version::Version),
     Completions(commands::completions::Completions),
 }

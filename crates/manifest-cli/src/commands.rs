@@ -18,6 +18,8 @@ pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod ls;
 pub(crate) mod prune;
 pub(crate) mod push;

@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use manifest_core::ListName;
 use manifest_store::{Selector, Store, StoreOptions};
-use manifest_transport::auth::{CredentialError, CredentialSearch, Login};
-use manifest_transport::{Location, RetryPolicy, Settings, Tls, Transport, TransportError};
+use manifest_transport::auth::{self, CredentialError, CredentialSearch, Login};
+use manifest_transport::{Location, RetryPolicy, Secret, Settings, Tls, Transport};
 
-use crate::args::RegistryArgs;
+use crate::args::{ConnectionArgs, RegistryArgs};
 use crate::cli::Global;
+use crate::configuration::Configuration;
 use crate::environment::Environment;
 use crate::error::{CliError, Signal};
+use crate::gather::location;
+use crate::short::is_short;
 use crate::ui::Ui;
 
 /// What the verbs work with.
@@ -58,18 +62,10 @@ impl Context {
 
     /// What reaches images; `--creds`, `--cert-dir` and `--tls-verify` are for the hosts of `named` and no others.
     pub(crate) fn transport(&self, args: &RegistryArgs, named: &[&Location]) -> Result<Transport, CliError> {
-        let hosts: BTreeSet<&str> = named.iter().filter_map(|location| host(location)).collect();
-        // What is named is there, also when nobody comes to ask for a login.
-        if let Some(file) = args.authfile.as_ref().filter(|file| !file.exists()) {
-            return Err(TransportError::Credentials(CredentialError::Missing(file.clone())).into());
-        }
-        if let Some(dir) = &args.cert_dir {
-            std::fs::metadata(dir).map_err(|error| CliError::File("read", dir.clone(), error))?;
-        }
-        let mut search = CredentialSearch::new(&self.environment.logins());
-        if let Some(file) = &args.authfile {
-            search = search.with_auth_file(file);
-        }
+        let configuration = self.configuration()?;
+        let hosts = named.iter().filter_map(|location| home(&configuration, location));
+        let hosts: BTreeSet<String> = hosts.collect();
+        let mut search = self.logins(&configuration, args.connection.authfile.as_deref())?;
         if let Some(text) = &args.creds {
             let mut hosts = hosts.iter();
             let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -78,11 +74,58 @@ impl Context {
             };
             search = search.with_login(host, self.login(text, host)?, "--creds");
         }
+        self.connect(&args.connection, configuration, hosts, search)
+    }
+
+    /// Understands where an image is, also by a name that leaves its registry out.
+    pub(crate) fn location(&self, text: &str) -> Result<Location, CliError> {
+        if !is_short(text) {
+            return location(text);
+        }
+        location(&self.configuration()?.full(text)?)
+    }
+
+    /// What the configuration files say.
+    pub(crate) fn configuration(&self) -> Result<Configuration, CliError> {
+        Configuration::read(&self.environment)
+    }
+
+    /// Where logins are looked for.
+    pub(crate) fn logins(
+        &self,
+        configuration: &Configuration,
+        authfile: Option<&Path>,
+    ) -> Result<CredentialSearch, CliError> {
+        let search = CredentialSearch::new(&self.environment.logins());
+        match authfile {
+            Some(file) if file.exists() => Ok(search.with_auth_file(file)),
+            // What is named is there, also when nobody comes to ask for a login.
+            Some(file) => Err(CredentialError::Missing(file.to_owned()).into()),
+            None => Ok(configuration.logins(search)),
+        }
+    }
+
+    /// What decides where logins lie.
+    pub(crate) fn login_places(&self) -> auth::Environment {
+        self.environment.logins()
+    }
+
+    /// What reaches registries with these logins; `--cert-dir` and `--tls-verify` are for these hosts.
+    pub(crate) fn connect(
+        &self,
+        args: &ConnectionArgs,
+        configuration: Configuration,
+        hosts: BTreeSet<String>,
+        credentials: CredentialSearch,
+    ) -> Result<Transport, CliError> {
+        if let Some(dir) = &args.cert_dir {
+            std::fs::metadata(dir).map_err(|error| CliError::File("read", dir.clone(), error))?;
+        }
         let verify = args.tls_verify.or(args.insecure.map(|insecure| !insecure));
-        let tls = Tls { verify, cert_dir: args.cert_dir.clone() };
-        let settings = Settings {
-            credentials: Arc::new(search),
-            hosts: hosts.into_iter().map(|host| (host.to_owned(), tls.clone())).collect(),
+        let tls = Tls { verify, cert_dir: args.cert_dir.clone(), ..Tls::default() };
+        let mut settings = Settings {
+            credentials: Arc::new(credentials),
+            hosts: hosts.into_iter().map(|host| (host, tls.clone())).collect(),
             retry: RetryPolicy {
                 retries: args.retry,
                 base: args.retry_delay,
@@ -92,6 +135,7 @@ impl Context {
             jobs: args.jobs,
             ..Settings::default()
         };
+        configuration.complete(&mut settings);
         Ok(Transport::new(settings, Arc::new(self.ui.clone())))
     }
 
@@ -107,21 +151,25 @@ impl Context {
                 "it is written USER:PASSWORD; --authfile FILE keeps it off the command line",
             ));
         }
-        let password = rpassword::prompt_password(format!("Password of {text} at {host}: ")).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::Interrupted => CliError::Interrupted(Signal::Interrupt),
-                _ => {
-                    CliError::Misuse(format!("no password was given: {error}"), "it is written USER:PASSWORD")
-                }
-            },
-        )?;
-        Ok(Login::new(text, password))
+        Ok(Login::new(text, ask_password(text, host)?))
     }
 }
 
-fn host(location: &Location) -> Option<&str> {
+/// Asks for a password where somebody can answer, without showing it.
+pub(crate) fn ask_password(user: &str, host: &str) -> Result<Secret, CliError> {
+    let answer = rpassword::prompt_password(format!("Password of {user} at {host}: "));
+    answer.map(Secret::new).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => CliError::Interrupted(Signal::Interrupt),
+        _ => CliError::Misuse(format!("no password was given: {error}"), "there is nobody to ask"),
+    })
+}
+
+/// The registry that a location is really at.
+fn home(configuration: &Configuration, location: &Location) -> Option<String> {
     match location {
-        Location::Registry(reference) => Some(reference.domain()),
+        Location::Registry(reference) => {
+            Some(configuration.registries().route(&reference.repository()).home.host)
+        }
         _ => None,
     }
 }

@@ -3,10 +3,10 @@
 use clap::Args;
 use manifest_core::{Digest, List, Match, Platform};
 use manifest_store::Record;
-use manifest_transport::{Location, Transport};
 
+use crate::args::RegistryArgs;
+use crate::context::Context;
 use crate::error::CliError;
-use crate::gather::location;
 
 /// How an entry is named.
 #[derive(Clone, Debug, Args)]
@@ -28,10 +28,7 @@ pub(crate) enum Meant {
 
 impl EntryName {
     /// Understands which entry is meant; an image is asked for its digest, before any list is locked.
-    pub(crate) async fn meant(
-        &self,
-        transport: impl FnOnce(&Location) -> Result<Transport, CliError>,
-    ) -> Result<Meant, CliError> {
+    pub(crate) async fn meant(&self, context: &Context, registry: &RegistryArgs) -> Result<Meant, CliError> {
         if let Some(platform) = &self.platform {
             return Ok(Meant::Platform(platform.clone()));
         }
@@ -50,8 +47,8 @@ impl EntryName {
             let message = format!("{text} looks like a platform, and an entry is named by its digest");
             return Err(CliError::Misuse(message, "--platform OS/ARCH names the entry for a platform"));
         }
-        let location = location(text)?;
-        match transport(&location)?.open(&location) {
+        let location = context.location(text)?;
+        match context.transport(registry, &[&location])?.open(&location) {
             Some((place, which)) => Ok(Meant::Digest(place.manifest(&which).await?.digest)),
             None => {
                 let message = format!("{text} is a list of the store, not an entry");

@@ -48,6 +48,13 @@ impl Environment {
         self.get("MANIFEST_STORE").map(OsStr::to_owned).or_else(|| Some(data?.join("manifest").into()))
     }
 
+    /// A file below the directory of the user's settings.
+    pub(crate) fn config(&self, file: &str) -> Option<PathBuf> {
+        // As for the place of the store, a relative directory counts as not set.
+        let directory = self.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        Some(directory.or_else(|| Some(self.path("HOME")?.join(".config")))?.join(file))
+    }
+
     /// The variables that are text and set to something, for the clients of the clouds.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (String, String)> {
         let text = |(name, value): (&OsString, &OsString)| {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
 use manifest_store::{HeldBy, StoreError, UpdateError};
+use manifest_transport::auth::CredentialError;
+use manifest_transport::config::ConfigError;
 use manifest_transport::{ArchiveError, LocationError, TransportError};
 use serde::Serialize;
 
@@ -37,6 +39,11 @@ pub(crate) enum CliError {
     Import(Box<ImportError>),
     #[error("{0} has no entry for {1}; it has {2}")]
     NoSuchPlatform(String, String, String),
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// No login is kept for a registry.
+    #[error("there is no login for {0}")]
+    NoLogin(String),
     /// Nothing is remembered of an image.
     #[error("nothing is remembered of {0}")]
     NotRemembered(String),
@@ -77,6 +84,12 @@ pub(crate) enum Signal {
 impl From<TransportError> for CliError {
     fn from(error: TransportError) -> Self {
         PublishError::from(error).into()
+    }
+}
+
+impl From<CredentialError> for CliError {
+    fn from(error: CredentialError) -> Self {
+        TransportError::Credentials(error).into()
     }
 }
 
@@ -235,6 +248,10 @@ impl CliError {
             Self::Import(error) => import(error),
             Self::Held { lists_only, .. } => held(*lists_only),
             Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
+            Self::Configuration(_) => {
+                meaning("configuration", 2).hint("docs/configuration.md lists what the files may hold")
+            }
+            Self::NoLogin(_) => meaning("login_not_found", 3).hint("manifest login HOST keeps one"),
             Self::NotRemembered(_) => {
                 meaning("not_remembered", 3).hint("manifest cache ls shows what is remembered")
             }
@@ -446,12 +463,12 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::NotFound(what) if what.contains("docker://") => meaning("image_not_found", 3)
             .hint("registries say the same of what you may not see; --creds or --authfile gives a login"),
         TransportError::NotFound(_) => meaning("image_not_found", 3),
-        TransportError::NotAuthorised { .. } => meaning("not_authorised", 6).hint(
-            "--creds USER or --authfile FILE gives another login; podman login and docker login keep one",
-        ),
+        TransportError::NotAuthorised { .. } => meaning("not_authorised", 6)
+            .hint("--creds USER or --authfile FILE gives another login; manifest login keeps one"),
         TransportError::Denied { .. } => meaning("denied", 6)
             .hint("who asks has no right to do this; --creds or --authfile gives another login"),
-        TransportError::Realm { .. } => meaning("realm", 6),
+        TransportError::Realm { .. } => meaning("realm", 6).hint("auth-hosts in config.toml allows it"),
+        TransportError::Blocked { .. } => meaning("blocked", 6),
         TransportError::Refused { status: 413, .. } => {
             meaning("refused", 5).hint("the registry takes smaller manifests only")
         }
@@ -476,8 +493,12 @@ fn transport(error: &TransportError) -> Meaning {
         }
         TransportError::Unreachable { message, .. } if message.contains("CaUsedAsEndEntity") => {
             meaning("certificate", 5).hint(
-                "the server's certificate calls itself an authority; make one with basicConstraints=CA:FALSE",
+                "the server's certificate calls itself an authority; as NAME.crt in --cert-dir DIR it is accepted",
             )
+        }
+        TransportError::Unreachable { message, .. } if message.contains("fatal alert") => {
+            meaning("certificate", 5)
+                .hint("the server wants a certificate of ours: NAME.cert with NAME.key in --cert-dir DIR")
         }
         TransportError::Unreachable { message, .. } if message.contains("certificate") => {
             meaning("certificate", 5).hint(
@@ -512,7 +533,7 @@ fn transport(error: &TransportError) -> Meaning {
             Some(error) => store(error),
             None => meaning("io", 12),
         },
-        TransportError::Credentials(_) => meaning("credentials", 6),
+        TransportError::Credentials(error) => credentials(error),
         TransportError::LayoutBusy(..) => meaning("busy", 9),
         TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
             meaning("file_not_found", 3)
@@ -520,6 +541,20 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
         _ => meaning("bug", 70),
+    }
+}
+
+fn credentials(error: &CredentialError) -> Meaning {
+    match error {
+        CredentialError::Write(_, error) => {
+            io_error(error, "no login was changed", Some("--authfile FILE names another file"))
+        }
+        CredentialError::Busy(..) => meaning("busy", 9),
+        CredentialError::Key(_) => meaning("invalid_reference", 2),
+        CredentialError::WholeRegistry(..) => {
+            meaning("misuse", 2).hint("name the registry alone, or another file with --authfile")
+        }
+        _ => meaning("credentials", 6),
     }
 }
 

@@ -104,11 +104,12 @@ pub(crate) struct Images {
 impl Images {
     /// Understands the arguments.
     pub(crate) fn parse(
+        context: &Context,
         texts: &[String],
         select: &SelectArgs,
         entry: Option<&EntryArgs>,
     ) -> Result<Self, CliError> {
-        let locations = texts.iter().map(|text| Ok((text.clone(), location(text)?)));
+        let locations = texts.iter().map(|text| Ok((text.clone(), context.location(text)?)));
         let locations = locations.collect::<Result<Vec<_>, CliError>>()?;
         let change = entry.map(|entry| entry.change(OnConflict::Refuse)).unwrap_or_default();
         let names_platform = change.os.is_some() || change.arch.is_some() || change.variant.is_some();

@@ -108,6 +108,13 @@ impl Ui {
         }
     }
 
+    /// Asks somebody at a terminal; the answer is typed behind it.
+    pub(crate) fn ask(&self, text: fmt::Arguments<'_>) {
+        let mut err = lock(&self.0.err);
+        // Who cannot be asked does not answer; that is told then.
+        drop(write!(err, "{text}").and_then(|()| err.flush()));
+    }
+
     /// Prints an error, which is never too much.
     pub(crate) fn error(&self, error: &CliError) {
         self.0.bar.finish();
@@ -170,6 +177,9 @@ impl Observer for Ui {
             Event::Retry { request, retry, pause, cause } => {
                 let pause = pause.as_secs_f64();
                 self.note(format_args!("retry {retry} of {request} in {pause:.1} s: {cause}"));
+            }
+            Event::Mirror { mirror, of, cause } => {
+                self.note(format_args!("mirror {mirror} of {of} is passed over: {cause}"));
             }
             Event::Warning(text) => self.note(format_args!("warning: {text}")),
             Event::Request { method, url, status } if self.0.volume == Volume::Verbose => {

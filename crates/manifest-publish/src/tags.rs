@@ -100,14 +100,14 @@ pub(crate) fn written(place: &Place, name: &str) -> String {
     format!("{place}:{name}")
 }
 
-/// Reads what a name means; what cannot be read as a manifest has a digest all the same.
+/// Reads what a name means at a target, of which a mirror may know less; what cannot be read as a manifest has a digest all the same.
 pub(crate) async fn read(place: &Place, name: &str) -> Result<Option<Found>, TransportError> {
     let which = match (place, name.parse::<Tag>()) {
         (Place::Repository(_), Ok(tag)) => Which::Remote(At::Tag(tag)),
         (Place::Repository(_), Err(_)) => return Ok(None),
         _ => Which::Local(Pick::Name(name.to_owned())),
     };
-    match place.manifest(&which).await {
+    match place.without_mirrors().manifest(&which).await {
         Ok(Fetched { digest, media_type, bytes, document, .. }) => {
             let entries = match document {
                 Document::List(list, _) => list.entries().to_vec(),

@@ -29,6 +29,50 @@ pub struct DockerRegistry {
     settings: Value,
 }
 
+/// A certificate that signs itself, as people make them.
+#[derive(Clone, Debug)]
+pub struct SelfSigned {
+    /// The hosts that it is for.
+    pub names: Vec<String>,
+    /// Whether it calls itself an authority.
+    pub authority: bool,
+    /// Whether its time has passed.
+    pub expired: bool,
+}
+
+impl Default for SelfSigned {
+    /// An authority for `localhost` and `127.0.0.1`.
+    fn default() -> Self {
+        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()], authority: true, expired: false }
+    }
+}
+
+impl SelfSigned {
+    /// Writes the certificate and its key, and the certificate into `certs`; their paths.
+    fn make(&self, dir: &Path) -> (PathBuf, PathBuf) {
+        let certs = dir.join("certs");
+        fs::create_dir(&certs).expect("a directory");
+        let mut params = CertificateParams::new(self.names.clone()).expect("host names");
+        params.distinguished_name.push(DnType::CommonName, "testkit");
+        if self.authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        if self.expired {
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        }
+        let pair = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&pair).expect("a certificate").pem();
+        let (path, key) = (dir.join("server.crt"), dir.join("server.key"));
+        for (path, text) in
+            [(&certs.join("ca.crt"), &certificate), (&path, &certificate), (&key, &pair.serialize_pem())]
+        {
+            fs::write(path, text).expect("a file");
+        }
+        (path, key)
+    }
+}
+
 /// A request from the access log of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLine {
@@ -72,6 +116,24 @@ impl DockerRegistry {
         Self::start(|dir| {
             let (certificate, key) = make_certificates(dir);
             json!({ "http": { "tls": { "certificate": certificate, "key": key } } })
+        })
+    }
+
+    /// A registry over TLS whose certificate signs itself; it lies in [`certs`](Self::certs), too.
+    pub fn self_signed(certificate: &SelfSigned) -> Self {
+        Self::start(|dir| {
+            let (certificate, key) = certificate.make(dir);
+            json!({ "http": { "tls": { "certificate": certificate, "key": key } } })
+        })
+    }
+
+    /// As [`with_tls`](Self::with_tls), but only clients with a certificate of the same authority are let in. One lies
+    /// in [`certs`](Self::certs).
+    pub fn with_client_certificates() -> Self {
+        Self::start(|dir| {
+            let (certificate, key) = make_certificates(dir);
+            let authority = dir.join("certs/ca.crt");
+            json!({ "http": { "tls": { "certificate": certificate, "key": key, "clientcas": [authority] } } })
         })
     }
 
@@ -224,8 +286,15 @@ fn make_certificates(dir: &Path) -> (PathBuf, PathBuf) {
     server.distinguished_name.push(DnType::CommonName, "testkit registry");
     let server_key = KeyPair::generate().expect("a key");
     let signed = server.signed_by(&server_key, &issuer).expect("a certificate");
+    let mut client = CertificateParams::new(Vec::new()).expect("no host names");
+    client.distinguished_name.push(DnType::CommonName, "testkit client");
+    client.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let client_key = KeyPair::generate().expect("a key");
+    let client = client.signed_by(&client_key, &issuer).expect("a certificate");
     let (certificate, key) = (dir.join("server.crt"), dir.join("server.key"));
     for (path, text) in [
+        (&certs.join("client.cert"), client.pem()),
+        (&certs.join("client.key"), client_key.serialize_pem()),
         (&certs.join("ca.crt"), root.pem()),
         (&certificate, signed.pem()),
         (&key, server_key.serialize_pem()),

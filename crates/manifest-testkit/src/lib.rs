@@ -53,7 +53,7 @@ mod token_server;
 mod workspace;
 
 pub use client::{Client, Opened, Recorder, content, descriptor, put_blob, put_image, read_blob};
-pub use docker_registry::{AccessLine, DockerRegistry};
+pub use docker_registry::{AccessLine, DockerRegistry, SelfSigned};
 pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
 pub use http_client::{Http, HttpAnswer};

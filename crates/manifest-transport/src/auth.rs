@@ -1,4 +1,4 @@
-//! Logins: what a server asks for, where its login lies, and who may receive it.
+//! Logins: what a server asks for, where its login lies or is to be kept, and who may receive it.
 //!
 //! Nothing here opens a connection, reads the environment or prints. The token exchange is built on top.
 
@@ -7,6 +7,8 @@ pub mod challenge;
 mod error;
 mod file;
 mod helper;
+mod keep;
+mod key;
 mod login;
 mod place;
 pub mod realm;
@@ -17,6 +19,8 @@ pub use challenge::Challenge;
 pub use error::CredentialError;
 pub use file::JsonFault;
 pub use helper::HelperError;
+pub use keep::LoginFile;
+pub use key::LoginKey;
 pub use login::{Found, Login};
 pub use place::Environment;
 pub use realm::{Realm, RealmDoubt};

@@ -20,11 +20,11 @@ pub enum TransportError {
     #[error("{0} does not exist")]
     NotFound(String),
     /// The registry wants a login, and there is none or it was not accepted.
-    #[error("{host} does not accept {login} for {repository}{}", reason(.message))]
+    #[error("{host} does not accept {login}{}{}", purpose(.repository), reason(.message))]
     NotAuthorised {
         /// The registry.
         host: String,
-        /// The repository.
+        /// The repository; empty where the registry as a whole was asked.
         repository: String,
         /// Which login was offered, such as `the login in /home/ann/.docker/config.json`.
         login: String,
@@ -90,6 +90,16 @@ pub enum TransportError {
         to: String,
         /// Why not.
         why: String,
+    },
+    /// The configuration forbids the use of the registry.
+    #[error("{host} is blocked: {file} says so of {prefix}", file = .file.display())]
+    Blocked {
+        /// The registry.
+        host: String,
+        /// The prefix that is blocked.
+        prefix: String,
+        /// The file that says so.
+        file: PathBuf,
     },
     /// The registry's token server may not have the login.
     #[error("the registry {registry} wants your login sent to {server}, which {why}")]
@@ -199,6 +209,10 @@ pub enum TransportError {
     /// The system refused; the first field completes "cannot …".
     #[error("cannot {0} {path}", path = .1.display())]
     Io(&'static str, PathBuf, #[source] io::Error),
+}
+
+fn purpose(repository: &str) -> String {
+    if repository.is_empty() { String::new() } else { format!(" for {repository}") }
 }
 
 fn reason(message: &str) -> String {

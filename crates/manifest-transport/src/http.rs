@@ -20,12 +20,13 @@ use crate::retry::{Budget, Hint, NoMore, RetryPolicy, hint, may_pass};
 mod client;
 mod redirect;
 mod response;
+mod tls;
 
-pub use client::Tls;
 pub(crate) use client::{Chosen, is_loopback};
 pub(crate) use redirect::target;
 pub(crate) use response::Response;
 use response::{LEAST_BYTES, STRETCH};
+pub use tls::Tls;
 
 /// How long a server may think before it answers a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -38,6 +38,15 @@ pub enum Event {
         /// Where the login came from.
         origin: String,
     },
+    /// A mirror did not serve something, and the next place is asked; told of each mirror once.
+    Mirror {
+        /// The mirror.
+        mirror: String,
+        /// The repository that it stands for.
+        of: String,
+        /// What went wrong.
+        cause: String,
+    },
     /// Bytes of a blob have come by.
     Bytes {
         /// The blob.

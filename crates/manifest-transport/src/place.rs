@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Repository, Tag};
+use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Tag};
 
 use crate::Settings;
 use crate::archive::{Archive, ArchiveKind};
@@ -22,17 +22,28 @@ use crate::manifest::{At, Fetched};
 use crate::observe::{Observer, Silent};
 use crate::reader::{self, Reader};
 use crate::registry::{Mounted, Opener, Registry};
+use crate::retry::RetryPolicy;
 use crate::start::Start;
 use crate::stream::{Blob, collect};
 
+mod remote;
 mod tag;
+
+use remote::Mirror;
+pub use remote::RemoteRepository;
+
+/// What is known by host, and by whether that is spoken to without checks.
+type Known<T> = BTreeMap<(String, bool), Arc<T>>;
 
 /// Everything that one command needs to reach images: connections, logins and the patience for retries.
 #[derive(Clone, Debug)]
 pub struct Transport {
     http: Http,
+    /// For mirrors, behind which somebody else can be asked.
+    impatient: Http,
     settings: Arc<Settings>,
-    registries: Arc<Mutex<BTreeMap<String, Arc<Registry>>>>,
+    registries: Arc<Mutex<Known<Registry>>>,
+    mirrors: Arc<Mutex<Known<Mirror>>>,
     archives: Arc<Mutex<BTreeMap<(ArchiveKind, PathBuf), Archive>>>,
 }
 
@@ -44,20 +55,11 @@ impl Transport {
 
     /// A transport whose pauses and chance come from `clock`.
     pub fn with_clock(settings: Settings, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Self {
+        let retry = RetryPolicy { retries: settings.retry.retries.min(1), ..settings.retry.clone() };
+        let impatient = Http::new(Arc::clone(&clock), Arc::clone(&observer), retry, settings.jobs);
         let http = Http::new(clock, observer, settings.retry.clone(), settings.jobs);
-        Self { http, settings: Arc::new(settings), registries: Arc::default(), archives: Arc::default() }
-    }
-
-    /// The place that holds a repository of a registry.
-    pub fn repository(&self, repository: &Repository) -> Place {
-        let new = || Registry::new(self.http.clone(), repository.domain(), Arc::clone(&self.settings));
-        let registry = match self.registries.lock() {
-            Ok(mut known) => {
-                Arc::clone(known.entry(repository.domain().to_owned()).or_insert_with(|| Arc::new(new())))
-            }
-            Err(_) => Arc::new(new()),
-        };
-        Place::Repository(RemoteRepository { registry, path: repository.path().to_owned() })
+        let (registries, mirrors, archives) = (Arc::default(), Arc::default(), Arc::default());
+        Self { http, impatient, settings: Arc::new(settings), registries, mirrors, archives }
     }
 
     /// The place of an archive; what is found in it is shared by all who ask for it.
@@ -111,13 +113,6 @@ impl From<Digest> for Which {
     }
 }
 
-/// A repository of a registry.
-#[derive(Clone, Debug)]
-pub struct RemoteRepository {
-    registry: Arc<Registry>,
-    path: String,
-}
-
 /// Where images are read from and written to.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -136,7 +131,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Repository(remote) => write!(f, "docker://{}/{}", remote.registry.host(), remote.path),
+            Self::Repository(remote) => remote.fmt(f),
             Self::Layout(layout) => write!(f, "oci:{}", layout.root().display()),
             Self::Archive(archive) => archive.fmt(f),
             Self::Reader(reader) => reader.fmt(f),
@@ -198,7 +193,7 @@ impl Place {
     /// [`TransportError`]; never content that is not what was asked for.
     pub async fn manifest(&self, which: &Which) -> Result<Fetched, TransportError> {
         match (self, which) {
-            (Self::Repository(remote), Which::Remote(at)) => remote.registry.manifest(&remote.path, at).await,
+            (Self::Repository(remote), Which::Remote(at)) => remote.manifest(at).await,
             (Self::Layout(layout), Which::Local(pick)) => layout.manifest(pick).await,
             (Self::Layout(layout), Which::Remote(At::Digest(digest))) => {
                 layout.manifest(&Pick::Digest(*digest)).await
@@ -250,7 +245,7 @@ impl Place {
     /// As [`blob`](Self::blob).
     pub async fn blob_from(&self, blob: &Descriptor, start: &Start) -> Result<Blob, TransportError> {
         match self {
-            Self::Repository(remote) => remote.registry.blob(&remote.path, blob, start).await,
+            Self::Repository(remote) => remote.blob(blob, start).await,
             Self::Layout(layout) => layout.blob_from(blob, start).await,
             Self::Archive(archive) => archive.blob_from(blob, start).await,
             Self::Reader(reader) => reader::blob(reader, blob, start).await,

@@ -10,18 +10,21 @@ use url::Url;
 
 use crate::Settings;
 use crate::auth::token::{Authorizer, Scopes};
+use crate::config::Blocked;
 use crate::error::TransportError;
 use crate::http::{Attempt, Http, Request, Response, Setback, Tls, is_loopback};
 use crate::manifest::At;
 
 pub(crate) mod answer;
 mod blob;
+mod check;
 mod look;
 mod manifest;
 mod mount;
 mod tag;
 mod upload;
 
+pub use check::Check;
 pub use mount::Mounted;
 pub(crate) use tag::digest_etag;
 pub use tag::{Deleted, Expect, Guard, TagState};
@@ -38,6 +41,8 @@ pub(crate) struct Registry {
     host: String,
     tls: Tls,
     settings: Arc<Settings>,
+    /// Why it is not to be spoken to.
+    blocked: Option<Blocked>,
     /// What is known of the pieces in which it takes blobs.
     pieces: Pieces,
     /// Whether it sets several tags at once, as soon as that is known.
@@ -54,10 +59,26 @@ struct Door {
 
 impl Registry {
     pub(crate) fn new(http: Http, host: &str, settings: Arc<Settings>) -> Self {
-        let tls = settings.hosts.get(host).cloned().unwrap_or_default();
+        let tls = settings.tls(host);
         let pieces = Pieces::new(settings.chunk.get(host).copied());
         let (multi_tag, door) = (OnceLock::new(), OnceCell::new());
-        Self { http, host: host.to_owned(), tls, settings, pieces, multi_tag, door }
+        Self { http, host: host.to_owned(), tls, settings, blocked: None, pieces, multi_tag, door }
+    }
+
+    /// The same, without checks of certificates and over plain HTTP if need be, unless the user said otherwise.
+    pub(crate) fn insecure(mut self) -> Self {
+        self.tls.verify = self.tls.verify.or(Some(false));
+        self
+    }
+
+    /// The same, which answers no question.
+    pub(crate) fn blocked(mut self, blocked: Blocked) -> Self {
+        self.blocked = Some(blocked);
+        self
+    }
+
+    pub(crate) const fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -67,6 +88,9 @@ impl Registry {
     async fn door(&self) -> Result<&Door, TransportError> {
         self.door
             .get_or_try_init(|| async {
+                if let Some(Blocked { prefix, file }) = self.blocked.clone() {
+                    return Err(TransportError::Blocked { host: self.host.clone(), prefix, file });
+                }
                 let base = self.base().await?;
                 let authorizer = Authorizer::new(
                     self.http.clone(),
@@ -98,7 +122,7 @@ impl Registry {
         match self.tls.verify {
             Some(false) if local => Ok(if self.speaks_plain(&plain).await { plain } else { secure }),
             Some(false) => Ok(if self.speaks(&secure).await { secure } else { plain }),
-            None if local && self.tls.cert_dir.is_none() => Ok(plain),
+            None if local && !self.tls.is_wanted() => Ok(plain),
             None | Some(true) => Ok(secure),
         }
     }

@@ -1,9 +1,11 @@
 //! What the user decides about transports.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth::{CredentialSearch, Environment};
+use crate::config::Registries;
 use crate::http::{DEFAULT_JOBS, Tls};
 use crate::retry::RetryPolicy;
 
@@ -15,6 +17,11 @@ pub struct Settings {
     pub credentials: Arc<CredentialSearch>,
     /// How single hosts (`host[:port]`) are spoken to.
     pub hosts: BTreeMap<String, Tls>,
+    /// Directories with certificate directories of single hosts, named `host[:port]`; the first that has one of a host
+    /// counts, where `hosts` says nothing of its certificates.
+    pub certs_dirs: Vec<PathBuf>,
+    /// Where registries are really found.
+    pub registries: Registries,
     /// Pairs of registry and token server (`host` or `host:port`) where the login may go to the latter.
     pub auth_hosts: Vec<(String, String)>,
     /// How often and how patiently requests are repeated.
@@ -31,10 +38,24 @@ impl Default for Settings {
         Self {
             credentials: Arc::new(CredentialSearch::new(&Environment::default())),
             hosts: BTreeMap::new(),
+            certs_dirs: Vec::new(),
+            registries: Registries::default(),
             auth_hosts: Vec::new(),
             retry: RetryPolicy::default(),
             jobs: DEFAULT_JOBS,
             chunk: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// How a host is spoken to.
+    pub(crate) fn tls(&self, host: &str) -> Tls {
+        let mut tls = self.hosts.get(host).cloned().unwrap_or_default();
+        if !tls.is_wanted() {
+            tls.cert_dir =
+                self.certs_dirs.iter().map(|directory| directory.join(host)).find(|found| found.is_dir());
+        }
+        tls
     }
 }

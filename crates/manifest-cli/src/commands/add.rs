@@ -60,7 +60,7 @@ struct AddedReport {
 impl Add {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let (store, which) = (context.store()?, selector(&self.list)?);
-        let images = Images::parse(&self.image, &self.select, Some(&self.entry))?;
+        let images = Images::parse(context, &self.image, &self.select, Some(&self.entry))?;
         // A list that is not there is told before anything is read from registries.
         store.find(&which).await?;
         let gathered = images.gather(context, &self.registry, &store).await?;

@@ -92,7 +92,7 @@ impl AnnotateEntry {
 
     async fn entry(&self, context: &Context) -> Result<Report, CliError> {
         let (store, which) = (context.store()?, selector(&self.list)?);
-        let meant = self.name.meant(|location| context.transport(&self.registry, &[location])).await?;
+        let meant = self.name.meant(context, &self.registry).await?;
         let on_conflict = if self.allow_duplicate { OnConflict::Allow } else { OnConflict::Refuse };
         let change = Annotate {
             artifact_type: self.artifact_type.clone(),

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::{CliError, Failures};
-use crate::gather::location;
 use crate::table::table;
 use crate::words::{ago, short, size};
 
@@ -122,7 +121,7 @@ async fn list(context: &Context) -> Result<u8, CliError> {
 }
 
 async fn show(context: &Context, image: &str) -> Result<u8, CliError> {
-    let name = name(image)?;
+    let name = name(context, image)?;
     let cached = context.store()?.cache().find(&name).await?.ok_or_else(|| unknown(&name))?;
     let entry = Entry::from(&cached);
     let documents: Vec<Document> = cached
@@ -153,7 +152,7 @@ async fn remove(context: &Context, images: &[String], all: bool) -> Result<u8, C
             }
         }
     }
-    for name in images.iter().map(|image| name(image)).collect::<Result<Vec<_>, _>>()? {
+    for name in images.iter().map(|image| name(context, image)).collect::<Result<Vec<_>, _>>()? {
         match cache.forget(&name).await {
             Ok(true) => removed.push(name),
             Ok(false) => failures.add(context, unknown(&name)),
@@ -181,8 +180,8 @@ impl From<&Cached> for Entry {
 }
 
 /// What an image argument is remembered under.
-fn name(image: &str) -> Result<String, CliError> {
-    match location(image)? {
+fn name(context: &Context, image: &str) -> Result<String, CliError> {
+    match context.location(image)? {
         Location::Registry(reference) => Ok(Known::name(&reference)),
         other => Err(CliError::Misuse(
             format!("nothing is remembered of {other}"),

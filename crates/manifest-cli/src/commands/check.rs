@@ -91,7 +91,7 @@ impl Check {
         let transport = context.transport(&self.registry, &places)?;
         let subject = named.open(context, &transport).await?;
         let deep = self.deep.then(|| DeepLimits { programs: self.programs, ..DeepLimits::default() });
-        let checked = check(&subject, &CheckOptions { deep, jobs: self.registry.jobs }).await?;
+        let checked = check(&subject, &CheckOptions { deep, jobs: self.registry.connection.jobs }).await?;
         context.ui.note(format_args!("{}", summary(&checked)));
         let faults = checked.has_faults();
         context.ui.result(&text(&checked), &self.report(&named, &checked))?;

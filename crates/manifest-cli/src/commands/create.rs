@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{RegistryArgs, SelectArgs, annotations, key_value};
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::{Gathered, Images, finish, location, rely_on, used};
+use crate::gather::{Gathered, Images, finish, rely_on, used};
 use crate::report::ListReport;
 
 /// Create a list, and add images to it
@@ -94,7 +94,7 @@ impl Create {
         if amends && self.from.is_some() {
             return Err(from_and_amend());
         }
-        let images = Images::parse(&self.image, &self.select, None)?;
+        let images = Images::parse(context, &self.image, &self.select, None)?;
         let base = self.base(context, &store).await?;
         // What the base has here is relied on before anything else is read, which may take long.
         let whole: Vec<Gathered> =
@@ -192,7 +192,7 @@ impl Create {
         store: &Store,
         text: &str,
     ) -> Result<(Draft, String), CliError> {
-        let location = location(text)?;
+        let location = context.location(text)?;
         let origin = location.to_string();
         if let Location::Store(name) = &location {
             let record = store.load(&selector(name)?).await?;
@@ -282,7 +282,7 @@ pub(super) async fn subject(
     registry: &RegistryArgs,
     text: &str,
 ) -> Result<Descriptor, CliError> {
-    let location = location(text)?;
+    let location = context.location(text)?;
     let transport: Transport = context.transport(registry, &[&location])?;
     let Some((place, which)) = transport.open(&location) else {
         let message = format!("{text} is a draft, which cannot be a subject");

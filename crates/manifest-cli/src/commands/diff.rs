@@ -112,7 +112,7 @@ impl Diff {
         let transport = context.transport(&self.registry, &places)?;
         let (one, other) = tokio::try_join!(a.open(context, &transport), b.open(context, &transport))?;
         let depth = if self.brief { Depth::Brief } else { Depth::Whole };
-        let difference = diff(&one, &other, depth, self.registry.jobs).await?;
+        let difference = diff(&one, &other, depth, self.registry.connection.jobs).await?;
         let (text, same) = (text(&difference), difference.is_none());
         context.ui.result(&text, &report(difference, &a, &b))?;
         Ok(u8::from(!same))

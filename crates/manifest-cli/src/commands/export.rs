@@ -87,7 +87,7 @@ impl Export {
         let transport = context.transport(&self.registry, &[])?;
         // What is written out is what is here, whatever that is.
         let gates = Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() };
-        let options = PushOptions { jobs: self.registry.jobs, gates, ..PushOptions::default() };
+        let options = PushOptions { jobs: self.registry.connection.jobs, gates, ..PushOptions::default() };
         let outcomes = export(&transport, &exported, &to, self.if_there(), &options, &context.ui).await?;
 
         let shown_target = shown_target(&to);

@@ -177,7 +177,7 @@ impl Inspect {
     }
 
     async fn remote(&self, context: &Context) -> Result<(), CliError> {
-        let location: Location = location(&self.list)?;
+        let location: Location = context.location(&self.list)?;
         let transport = context.transport(&self.registry, &[&location])?;
         let Some((place, which)) = transport.open(&location) else { return Ok(()) };
         let fetched = place.manifest(&which).await?;

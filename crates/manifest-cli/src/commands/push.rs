@@ -94,7 +94,7 @@ impl Push {
             Content { list: &list, entries: &entries, sources: record.sources(), here: Some(&here) };
         let options = PushOptions {
             entries: self.all,
-            jobs: self.registry.jobs,
+            jobs: self.registry.connection.jobs,
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
             settle: self.settle,

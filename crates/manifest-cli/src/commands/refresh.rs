@@ -13,7 +13,7 @@ use crate::args::{RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
 use crate::entry::EntryName;
 use crate::error::{CliError, chain};
-use crate::gather::{Gathered, Images, finish, location, rely_on, used};
+use crate::gather::{Gathered, Images, finish, rely_on, used};
 use crate::report::ListReport;
 use crate::table::{clean, table};
 use crate::words::short;
@@ -91,10 +91,7 @@ impl Refresh {
             (None, None) => None,
             // What was typed to add it, or else what names it in other verbs.
             (Some(text), _) if record.sources().iter().any(|source| source.from == *text) => None,
-            _ => {
-                let transport = |location: &_| context.transport(&self.registry, &[location]);
-                Some(self.entry.meant(transport).await?.find(&self.list, list)?)
-            }
+            _ => Some(self.entry.meant(context, &self.registry).await?.find(&self.list, list)?),
         };
         let meant = |entry: &&Descriptor, source: &Source| match (&only, &self.entry.entry) {
             (Some(digest), _) => entry.digest == *digest,
@@ -145,14 +142,14 @@ impl Refresh {
             if now.contains_key(&text) || texts.contains(&text) {
                 continue;
             }
-            match location(&text) {
+            match context.location(&text) {
                 Ok(place) if is_pinned(&place) => drop(now.insert(text, Now::Pinned)),
                 Ok(_) => texts.push(text),
                 Err(error) => drop(now.insert(text.clone(), unreadable(&text, &error))),
             }
         }
         let select = SelectArgs { all: true, refresh: true, ..SelectArgs::default() };
-        let images = Images::parse(&texts, &select, None)?;
+        let images = Images::parse(context, &texts, &select, None)?;
         let gathered = images.gather_each(context, &self.registry, &context.store()?).await?;
         for (text, outcome) in texts.into_iter().zip(gathered) {
             let outcome = outcome.map_or_else(|error| unreadable(&text, &error), Now::Read);

@@ -36,7 +36,7 @@ struct Report {
 impl Remove {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let (store, which) = (context.store()?, selector(&self.list)?);
-        let meant = self.name.meant(|location| context.transport(&self.registry, &[location])).await?;
+        let meant = self.name.meant(context, &self.registry).await?;
         let edit = |draft: &mut Draft| {
             let digest = meant.find(which.as_str(), &draft.list)?;
             let gone = draft.list.remove(&digest)?;

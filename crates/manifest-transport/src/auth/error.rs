@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::file::JsonFault;
 use super::helper::HelperError;
@@ -28,4 +29,19 @@ pub enum CredentialError {
     /// The helper that an origin names for a registry did not answer.
     #[error("no login from the helper named in {0}")]
     Helper(String, #[source] HelperError),
+    /// A credential file cannot be written.
+    #[error("cannot write credential file {path}", path = .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// Another process kept a credential file locked for the whole of the allowed wait.
+    #[error("credential file {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
+    Busy(PathBuf, Duration),
+    /// The helper that an origin names did not keep or forget a login.
+    #[error("the helper named in {0} did not change the login")]
+    NotChanged(String, #[source] HelperError),
+    /// What keeps the logins of a registry has no place for one repository: the key, and what keeps them.
+    #[error("a login for {0} alone cannot be kept: {1} keeps one login for each registry")]
+    WholeRegistry(String, String),
+    /// The text names neither a registry nor something in one.
+    #[error("{0:?} is not a registry, such as quay.io or localhost:5000")]
+    Key(String),
 }

@@ -14,12 +14,12 @@ use super::login::Login;
 use crate::secret::Secret;
 
 /// The key under which docker saves the login of the Hub, in files and in helpers.
-const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
+pub(super) const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 /// The Hub's host in references.
-const HUB: &str = "docker.io";
+pub(super) const HUB: &str = "docker.io";
 
 /// Padding is optional: people write these entries by hand.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -80,7 +80,7 @@ impl Wanted {
     }
 
     /// The names under which helpers may hold the login of the host, likeliest first.
-    fn servers(&self) -> Vec<&str> {
+    pub(super) fn servers(&self) -> Vec<&str> {
         if self.host == HUB { vec![HUB_ADDRESS, HUB] } else { vec![&self.host] }
     }
 
@@ -239,11 +239,25 @@ impl CredentialFile {
     }
 
     /// The helper named for the host; the host as it stands in the reference goes before its other names.
-    fn own_helper(&self, wanted: &Wanted) -> Option<&str> {
+    pub(super) fn own_helper(&self, wanted: &Wanted) -> Option<&str> {
         let serving = |key: &String| split_key(key, Shape::Sections).0 == wanted.host;
         let named = self.cred_helpers.get(&wanted.host);
         let other = || self.cred_helpers.iter().find(|(key, _)| serving(key)).map(|(_, name)| name);
         named.or_else(other).map(String::as_str)
+    }
+
+    /// The helper for all hosts.
+    pub(super) fn creds_store(&self) -> Option<&str> {
+        self.creds_store.as_deref()
+    }
+
+    /// The helpers that keep logins, as far as the file tells, each with the server that it is asked for.
+    pub(super) fn kept_by_helpers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.cred_helpers.iter().map(|(server, name)| (name.as_str(), server.as_str()));
+        let empty = self.auths.iter().filter(|(_, entry)| entry.is_empty());
+        let general = self.creds_store().into_iter();
+        let others = general.flat_map(move |name| empty.clone().map(move |(key, _)| (name, key.as_str())));
+        own.chain(others)
     }
 
     fn matches(&self, wanted: &Wanted) -> Vec<(&str, &Entry)> {
@@ -267,7 +281,7 @@ impl CredentialFile {
 /// Divides a key into the host, canonical, and the path that a repository must lie below.
 ///
 /// A key with a scheme is the address of a registry, whose path is that of an API and not a namespace.
-fn split_key(key: &str, shape: Shape) -> (String, &str) {
+pub(super) fn split_key(key: &str, shape: Shape) -> (String, &str) {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let is_address = bare.is_some() || shape == Shape::Flat;
     let bare = bare.unwrap_or(key);

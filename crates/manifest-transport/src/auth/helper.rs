@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use zeroize::Zeroizing;
@@ -66,6 +66,16 @@ struct Answer {
     secret: Secret,
 }
 
+/// What `store` is given.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Kept<'a> {
+    #[serde(rename = "ServerURL")]
+    server_url: &'a str,
+    username: &'a str,
+    secret: &'a str,
+}
+
 impl Helpers {
     /// Helpers found through `path`, in the form of the variable `PATH`. Its relative and empty elements are
     /// passed over: they mean the working directory, where anybody may have put a program.
@@ -76,15 +86,48 @@ impl Helpers {
 
     /// Asks the helper `name` for the login of `server`; nothing when it says that it has none.
     pub(super) async fn get(&self, name: &str, server: &str) -> Result<Option<Login>, HelperError> {
+        let Some(answer) = self.run(name, "get", server.as_bytes()).await? else { return Ok(None) };
+        read_answer(&answer).ok_or_else(|| HelperError::Answer(program(name)))
+    }
+
+    /// Has the helper `name` keep the login of `server`.
+    pub(super) async fn store(
+        &self,
+        name: &str,
+        server: &str,
+        username: &str,
+        password: &Secret,
+    ) -> Result<(), HelperError> {
+        let kept = Kept { server_url: server, username, secret: password.expose() };
+        let text = serde_json::to_vec(&kept).map_err(|error| HelperError::Io(program(name), error.into()))?;
+        self.run(name, "store", &Zeroizing::new(text)).await.map(drop)
+    }
+
+    /// Has the helper `name` forget the login of `server`; whether it had one.
+    pub(super) async fn erase(&self, name: &str, server: &str) -> Result<bool, HelperError> {
+        // Most helpers do not complain when there is nothing to forget.
+        if self.run(name, "get", server.as_bytes()).await?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.run(name, "erase", server.as_bytes()).await?.is_some())
+    }
+
+    /// Runs one command of the helper `name`; what it prints, or nothing when it says that it has no such login.
+    async fn run(
+        &self,
+        name: &str,
+        verb: &'static str,
+        input: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, HelperError> {
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || !name.bytes().all(fine) {
             return Err(HelperError::BadName(name.to_owned()));
         }
-        let program = format!("docker-credential-{name}");
+        let program = program(name);
         let Some(path) = self.find(&program) else {
             return Err(HelperError::Missing(program));
         };
-        let output = match tokio::time::timeout(self.timeout, run(path, server)).await {
+        let output = match tokio::time::timeout(self.timeout, run(path, verb, input)).await {
             Ok(Ok(output)) => output,
             Ok(Err(RunError::Io(error))) => return Err(HelperError::Io(program, error)),
             Ok(Err(RunError::TooMuch)) => return Err(HelperError::TooMuchOutput(program, MAX_OUTPUT)),
@@ -92,7 +135,7 @@ impl Helpers {
         };
         let (stdout, stderr) = (Zeroizing::new(output.stdout), Zeroizing::new(output.stderr));
         if output.status.success() {
-            return read_answer(&stdout).ok_or(HelperError::Answer(program));
+            return Ok(Some(stdout));
         }
         if stdout.trim_ascii() == NOT_FOUND.as_bytes() {
             return Ok(None);
@@ -105,6 +148,10 @@ impl Helpers {
         let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
         self.directories.iter().map(|directory| directory.join(&file)).find(|path| is_executable(path))
     }
+}
+
+fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
 }
 
 #[cfg(unix)]
@@ -129,10 +176,10 @@ impl From<io::Error> for RunError {
     }
 }
 
-/// Runs `path get` with the server's name as input. The program dies when the future is dropped.
-async fn run(path: PathBuf, server: &str) -> Result<Output, RunError> {
+/// Runs `path verb` with this input. The program dies when the future is dropped.
+async fn run(path: PathBuf, verb: &str, input: &[u8]) -> Result<Output, RunError> {
     let mut child = Command::new(path)
-        .arg("get")
+        .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -141,7 +188,7 @@ async fn run(path: PathBuf, server: &str) -> Result<Output, RunError> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin
-            && let Err(error) = stdin.write_all(server.as_bytes()).await
+            && let Err(error) = stdin.write_all(input).await
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             return Err(RunError::Io(error));

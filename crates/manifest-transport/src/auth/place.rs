@@ -63,25 +63,52 @@ impl Environment {
             None => default_places(self),
         }
     }
+
+    /// The file that new logins are kept in: the one that the user named, docker's where its directory is named, or
+    /// auth.json, in the runtime directory if there is one.
+    pub(super) fn kept_in(&self) -> Option<PathBuf> {
+        let docker = || Some(set(&self.docker_config)?.join("config.json"));
+        let runtime = || Some(set(&self.xdg_runtime_dir)?.join("containers/auth.json"));
+        let by_number = || {
+            // Only root can make it.
+            let directory = PathBuf::from(format!("/run/containers/{}", self.uid?));
+            (self.uid == Some(0) || directory.is_dir()).then(|| directory.join("auth.json"))
+        };
+        let config = || set(&self.xdg_config_home).or_else(|| Some(set(&self.home)?.join(".config")));
+        let named = set(&self.registry_auth_file).or_else(docker).or_else(runtime).or_else(by_number);
+        named.or_else(|| Some(config()?.join("containers/auth.json")))
+    }
 }
 
 impl Place {
+    /// A file that need not exist.
+    pub(super) fn optional(path: PathBuf) -> Self {
+        Self::File { path, shape: Shape::Sections, when_absent: WhenAbsent::PassOver }
+    }
+
     /// A file that the user named.
     pub(super) fn named(path: PathBuf) -> Self {
         Self::File { path, shape: Shape::Sections, when_absent: WhenAbsent::Fail }
     }
 
+    /// The text, or nothing when it may be absent and is.
+    pub(super) async fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>, CredentialError> {
+        match self {
+            Self::Text { text, .. } => Ok(Some(Zeroizing::new(text.expose().as_bytes().to_vec()))),
+            Self::File { path, when_absent, .. } => match read(path).await {
+                Ok(Some(text)) => Ok(Some(text)),
+                Ok(None) => Err(CredentialError::TooLarge(path.clone(), MAX_FILE)),
+                Err(error) => when_absent.judge(path, error).map(|()| None),
+            },
+        }
+    }
+
     /// The file and how it is called, or nothing when it may be absent and is.
     pub(super) async fn open(&self) -> Result<Option<(CredentialFile, String)>, CredentialError> {
-        let (text, shape, origin) = match self {
-            Self::Text { name, text } => {
-                (Zeroizing::new(text.expose().as_bytes().to_vec()), Shape::Sections, (*name).to_owned())
-            }
-            Self::File { path, shape, when_absent } => match read(path).await {
-                Ok(Some(text)) => (text, *shape, path.display().to_string()),
-                Ok(None) => return Err(CredentialError::TooLarge(path.clone(), MAX_FILE)),
-                Err(error) => return when_absent.judge(path, error).map(|()| None),
-            },
+        let Some(text) = self.read().await? else { return Ok(None) };
+        let (shape, origin) = match self {
+            Self::Text { name, .. } => (Shape::Sections, (*name).to_owned()),
+            Self::File { path, shape, .. } => (*shape, path.display().to_string()),
         };
         match CredentialFile::parse(&text, shape) {
             Ok(file) => Ok(Some((file, origin))),
@@ -146,6 +173,32 @@ fn default_places(environment: &Environment) -> Vec<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_logins_are_kept_where_they_are_found_first() {
+        let path = |path: &str| Some(PathBuf::from(path));
+        let everything = Environment {
+            registry_auth_file: path("/own"),
+            docker_config: path("/dock"),
+            xdg_runtime_dir: path("/run/user/1"),
+            xdg_config_home: path("/config"),
+            home: path("/home/ann"),
+            ..Environment::default()
+        };
+        let mut environment = everything;
+        assert_eq!(environment.kept_in(), path("/own"));
+        environment.registry_auth_file = path("");
+        assert_eq!(environment.kept_in(), path("/dock/config.json"));
+        environment.docker_config = None;
+        assert_eq!(environment.kept_in(), path("/run/user/1/containers/auth.json"));
+        environment.xdg_runtime_dir = path("");
+        assert_eq!(environment.kept_in(), path("/config/containers/auth.json"));
+        environment.xdg_config_home = None;
+        assert_eq!(environment.kept_in(), path("/home/ann/.config/containers/auth.json"));
+        environment.uid = Some(0);
+        assert_eq!(environment.kept_in(), path("/run/containers/0/auth.json"));
+        assert_eq!(Environment::default().kept_in(), None);
+    }
 
     #[test]
     fn without_a_runtime_directory_the_users_number_names_it() {

@@ -11,7 +11,8 @@ use super::place::{Environment, Place};
 
 /// Where logins are looked for. All paths and variables are handed in.
 ///
-/// The order: logins given for a host; then the one file that the user named, alone; or else auth.json in
+/// The order: logins given for a host; the place given for a host, alone; then the one file that the user named,
+/// alone; or else auth.json in
 /// the runtime directory, auth.json in the configuration directory, docker's config.json, `~/.dockercfg`, and
 /// the text in `DOCKER_AUTH_CONFIG`. The first of them that has a login for the repository decides, not the
 /// first that exists. Inside a file: the helper for the host, the entry with the longest path, the helper for
@@ -22,8 +23,16 @@ use super::place::{Environment, Place};
 #[derive(Clone, Debug)]
 pub struct CredentialSearch {
     logins: BTreeMap<String, (Login, String)>,
+    own: BTreeMap<String, Own>,
     places: Vec<Place>,
     helpers: Helpers,
+}
+
+/// The one place where the login of a host lies.
+#[derive(Clone, Debug)]
+enum Own {
+    File(Place),
+    Helper(String),
 }
 
 impl CredentialSearch {
@@ -31,14 +40,30 @@ impl CredentialSearch {
     pub fn new(environment: &Environment) -> Self {
         Self {
             logins: BTreeMap::new(),
+            own: BTreeMap::new(),
             places: environment.places(),
             helpers: Helpers::new(environment.path.as_ref()),
         }
     }
 
+    /// Looks for the logins of this host (`host[:port]`) in this file alone.
+    #[must_use]
+    pub fn with_file_of(mut self, host: &str, path: impl Into<PathBuf>) -> Self {
+        self.own.insert(canonical_host(host), Own::File(Place::named(path.into())));
+        self
+    }
+
+    /// Asks the helper `docker-credential-NAME` alone for the login of this host (`host[:port]`).
+    #[must_use]
+    pub fn with_helper_of(mut self, host: &str, name: &str) -> Self {
+        self.own.insert(canonical_host(host), Own::Helper(name.to_owned()));
+        self
+    }
+
     /// Looks in this file alone; it must exist when a login is looked up.
     #[must_use]
     pub fn with_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.own.clear();
         self.places = vec![Place::named(path.into())];
         self
     }
@@ -62,10 +87,28 @@ impl CredentialSearch {
         if let Some((login, origin)) = self.logins.get(wanted.host()) {
             return Ok(Some(Found { login: login.clone(), origin: origin.clone() }));
         }
-        for place in &self.places {
+        let places = match self.own.get(wanted.host()) {
+            Some(Own::File(place)) => std::slice::from_ref(place),
+            Some(Own::Helper(name)) => return self.ask(name, &wanted).await,
+            None => &self.places,
+        };
+        for place in places {
             let Some((file, origin)) = place.open().await? else { continue };
             if let Some(found) = self.find(&file, &origin, &wanted).await? {
                 return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks the helper that the configuration names for a host.
+    async fn ask(&self, name: &str, wanted: &Wanted) -> Result<Option<Found>, CredentialError> {
+        let origin = "the configuration of the registry";
+        for server in wanted.servers() {
+            let answer = self.helpers.get(name, server).await;
+            if let Some(login) = answer.map_err(|error| CredentialError::Helper(origin.to_owned(), error))? {
+                let origin = format!("docker-credential-{name}, named in {origin}");
+                return Ok(Some(Found { login, origin }));
             }
         }
         Ok(None)

@@ -192,6 +192,15 @@ impl Authorizer {
         Err(self.rejected(&state, said, need))
     }
 
+    /// Whether the registry asked for a login; an error when it was to go where it may not.
+    pub(crate) async fn asked(&self) -> Result<bool, TransportError> {
+        let state = self.state.lock().await;
+        match state.doubt.clone() {
+            Some((server, why)) => Err(self.distrusted(server, why)),
+            None => Ok(!matches!(state.scheme, Scheme::Nothing)),
+        }
+    }
+
     /// Leaves a repository out of tokens asked for from now on, until it is needed again.
     pub(crate) async fn forget(&self, repository: &str) {
         self.state.lock().await.wanted.remove(repository);

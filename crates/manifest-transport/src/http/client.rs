@@ -3,26 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
+use super::tls::{self, Tls};
 use super::{Failure, authority};
 use crate::auth::realm::server_chosen_address_is_forbidden;
 use crate::error::TransportError;
-
-/// How a host that the user named is spoken to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
-pub struct Tls {
-    /// `--tls-verify`: whether its certificate is checked; `None` when the user did not say.
-    pub verify: Option<bool>,
-    /// A directory with `*.crt` (authorities) and pairs of `*.cert` and `*.key` (our own certificate).
-    pub cert_dir: Option<PathBuf>,
-}
 
 /// Who named the host of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,52 +92,22 @@ fn without_tls(builder: reqwest::ClientBuilder, url: &Url) -> Result<reqwest::Cl
 }
 
 fn with_tls(
-    mut builder: reqwest::ClientBuilder,
+    builder: reqwest::ClientBuilder,
     url: &Url,
     tls: &Tls,
 ) -> Result<reqwest::ClientBuilder, TransportError> {
-    if tls.verify == Some(false) {
-        builder = builder.tls_danger_accept_invalid_certs(true);
+    if !tls.is_wanted() {
+        return Ok(if tls.verify == Some(false) {
+            builder.tls_danger_accept_invalid_certs(true)
+        } else {
+            builder
+        });
     }
-    let Some(directory) = &tls.cert_dir else { return Ok(builder) };
-    let mut authorities = Vec::new();
-    for path in files_in(directory)? {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("crt") => {
-                let certificates = reqwest::Certificate::from_pem_bundle(&read(&path)?)
-                    .map_err(|error| failed(url, format!("{}: {}", path.display(), causes(&error))))?;
-                authorities.extend(certificates);
-            }
-            Some("cert") => builder = builder.identity(identity(url, &path)?),
-            _ => {}
-        }
+    match tls::config(tls) {
+        Ok(config) => Ok(builder.tls_backend_preconfigured(config)),
+        Err(tls::Fault::Files(error)) => Err(error),
+        Err(tls::Fault::Tls(message)) => Err(failed(url, message)),
     }
-    Ok(builder.tls_certs_merge(authorities))
-}
-
-/// Our own certificate: `NAME.cert` and the key beside it, `NAME.key`.
-fn identity(url: &Url, certificate: &Path) -> Result<reqwest::Identity, TransportError> {
-    let key = certificate.with_extension("key");
-    if !key.exists() {
-        return Err(failed(url, format!("{} has no {} beside it", certificate.display(), key.display())));
-    }
-    let mut pem = read(certificate)?;
-    pem.push(b'\n');
-    pem.extend(read(&key)?);
-    reqwest::Identity::from_pem(&pem)
-        .map_err(|error| failed(url, format!("{}: {}", certificate.display(), causes(&error))))
-}
-
-fn files_in(directory: &Path) -> Result<Vec<PathBuf>, TransportError> {
-    let error = |error| TransportError::Io("read the certificate directory", directory.to_owned(), error);
-    let entries = std::fs::read_dir(directory).map_err(error)?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(error)?;
-    files.sort();
-    Ok(files)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
-    std::fs::read(path).map_err(|error| TransportError::Io("read", path.to_owned(), error))
 }
 
 /// Resolves names that a server chose, and leaves out addresses that it may not choose.
@@ -185,6 +145,8 @@ pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
     }
     let hopeless = error.is_builder()
         || message.contains("certificate")
+        // What the server thinks of ours, such as that it is missing.
+        || (message.contains("fatal alert") && message.contains("Certificate"))
         || message.contains("no address that a server")
         || message.contains("Name or service not known")
         || message.contains("No address associated with hostname")

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt as _;
@@ -102,43 +102,11 @@ pub(super) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<
 /// Waits until this process is the only one that changes the layout; the lock ends with the file.
 pub(super) async fn lock(root: &Path, timeout: Duration) -> Result<File, TransportError> {
     let (directory, path) = (root.to_owned(), root.join(LOCK));
-    let file = blocking("lock", root, move || {
-        std::fs::create_dir_all(&directory)?;
-        open_lock(&path)
-    })
-    .await?;
-    let start = Instant::now();
-    loop {
-        match fs4::FileExt::try_lock(&file) {
-            Ok(()) => return Ok(file),
-            Err(fs4::TryLockError::WouldBlock) if start.elapsed() < timeout => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Err(fs4::TryLockError::WouldBlock) => {
-                return Err(TransportError::LayoutBusy(root.to_owned(), timeout));
-            }
-            Err(fs4::TryLockError::Error(error)) => {
-                return Err(TransportError::Io("lock", root.join(LOCK), error));
-            }
-        }
+    blocking("lock", root, move || std::fs::create_dir_all(&directory)).await?;
+    match crate::lock::hold(path.clone(), timeout).await {
+        Ok(lock) => lock.ok_or_else(|| TransportError::LayoutBusy(root.to_owned(), timeout)),
+        Err(error) => Err(TransportError::Io("lock", path, error)),
     }
-}
-
-/// Opens the lock file. A link is not followed, for it could create a file anywhere; a pipe does not keep us waiting.
-fn open_lock(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.custom_flags(flags.bits().cast_signed());
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(file)
 }
 
 fn parent(path: &Path) -> PathBuf {

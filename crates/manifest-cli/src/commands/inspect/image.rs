@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::Inspect;
 use crate::context::{Context, selector};
 use crate::error::CliError;
-use crate::gather::location;
 use crate::table::{clean, table};
 
 /// An image with its configuration.
@@ -47,7 +46,7 @@ impl Inspect {
             ..Selection::default()
         };
         if is_elsewhere {
-            let location = location(&self.list)?;
+            let location = context.location(&self.list)?;
             let origin = location.to_string();
             let transport = context.transport(&self.registry, &[&location])?;
             let opened = transport.open(&location);

@@ -10,6 +10,7 @@ use manifest_transport::{Location, Pick, Transport};
 use crate::entry::shown;
 use crate::error::CliError;
 use crate::gather::location;
+use crate::short::is_short;
 
 /// A target with its tags.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ impl fmt::Display for Named {
 
 /// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]` or `oci:DIRECTORY[:NAME]`.
 pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named, CliError> {
+    if is_short(text) {
+        let message = format!("{text} names no registry to push to");
+        return Err(CliError::Misuse(message, "docker.io/NAMESPACE/NAME:TAG is in the Docker Hub"));
+    }
     // Only a list of tags has a comma behind the last colon and no slash.
     let several = text.rsplit_once(':').filter(|(_, tags)| tags.contains(',') && !tags.contains('/'));
     let (location, tags) = match several {
