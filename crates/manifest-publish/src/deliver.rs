@@ -16,6 +16,9 @@ use crate::tags::{Before, set};
 /// about a megabyte, so this bounds memory. By default three blobs are carried at once.
 const STEPS_PER_CARRIER: usize = 8;
 
+/// How often everything is looked for again when a registry lacks what it should have.
+const ROUNDS: u32 = 3;
+
 /// What a delivery needs, whatever its place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery<'a> {
@@ -49,6 +52,8 @@ impl Delivery<'_> {
     ///
     /// The short way, when every entry was taken from the very repository: the list is sent at once, and only when
     /// the registry misses something is it looked for.
+    ///
+    /// A registry that lacks what it has just taken is asked for everything again, and sent what it does not have.
     pub(crate) async fn to(
         self,
         place: &Place,
@@ -69,12 +74,30 @@ impl Delivery<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let plan = survey(entries, origins, place, options.jobs).await?;
-        progress.planned(&plan);
-        let mut outcome = carry(&plan, place, options.jobs, self.carriers, progress).await?;
+        let mut round = 0;
+        loop {
+            let plan = survey(entries, origins, place, options.jobs).await?;
+            progress.planned(&plan);
+            match self.send(&plan, place, last, progress).await {
+                Err(PublishError::Transport(error)) if round < ROUNDS && has_lost_something(&error) => {
+                    place.pause_for_lost(round, error).await?;
+                }
+                sent => return sent,
+            }
+            round += 1;
+        }
+    }
+
+    async fn send(
+        self,
+        plan: &Plan,
+        place: &Place,
+        last: Last<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(Outcome, Vec<Tag>), PublishError> {
+        let mut outcome = carry(plan, place, self.options.jobs, self.carriers, progress).await?;
         outcome.present = plan.present.len();
-        let set = self.write(place, last).await?;
-        Ok((outcome, set))
+        Ok((outcome, self.write(place, last).await?))
     }
 
     /// Writes the list itself; the tags that came with its digest.
@@ -103,6 +126,12 @@ fn misses_something(error: &TransportError) -> bool {
         TransportError::NotFound(_) => true,
         _ => false,
     }
+}
+
+/// Whether a registry lacks something that it has taken or said to have; it may be late, or have lost it.
+fn has_lost_something(error: &TransportError) -> bool {
+    matches!(error, TransportError::Refused { code, .. }
+        if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }
 
 /// Brings blobs and then manifests to the target, the deepest first.

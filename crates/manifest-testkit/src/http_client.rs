@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -104,21 +104,50 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> std::io::Result<HttpAnswer> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(30)))?;
-        let mut head = format!("{method} {target} HTTP/1.0\r\nhost: {}\r\n", self.address);
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
-        let login = self.authorization.as_deref().map(|value| ("authorization", value));
-        for (name, value) in headers.iter().copied().chain(login) {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        stream.write_all(head.as_bytes())?;
+        let mut stream = self.begin(method, target, headers, body.len() as u64)?;
         stream.write_all(body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         parse(&answer, method).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Sends a request that announces a body of `length` bytes and breaks off after these; waits until the server has
+    /// seen that.
+    pub(crate) fn break_off(
+        &self,
+        (method, target): (&str, &str),
+        headers: &[(&str, &str)],
+        body: &[u8],
+        length: u64,
+    ) -> std::io::Result<()> {
+        let mut stream = self.begin(method, target, headers, length)?;
+        stream.write_all(body)?;
+        stream.shutdown(Shutdown::Write)?;
+        stream.read_to_end(&mut Vec::new()).map(|_| ())
+    }
+
+    /// Connects and sends the head of a request; a `host` among the headers takes the place of the address.
+    fn begin(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        length: u64,
+    ) -> std::io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(30)))?;
+        let mut head = format!("{method} {target} HTTP/1.0\r\ncontent-length: {length}\r\n");
+        let host = Some(("host", self.address.as_str()));
+        let host = host.filter(|_| headers.iter().all(|(name, _)| *name != "host"));
+        let login = self.authorization.as_deref().map(|value| ("authorization", value));
+        for (name, value) in headers.iter().copied().chain(host).chain(login) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes())?;
+        Ok(stream)
     }
 }
 

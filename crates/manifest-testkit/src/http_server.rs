@@ -4,13 +4,14 @@ mod log;
 mod wire;
 
 use std::fmt;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -30,6 +31,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn refuse(&self, request: &Request) -> Option<Response<Bytes>>;
     /// Carries a request out.
     fn handle(&self, request: &Request) -> Response<Bytes>;
+    /// As [`handle`](Self::handle), for what takes its time.
+    fn carry_out<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Response<Bytes>> {
+        Box::pin(ready(self.handle(request)))
+    }
     /// Keeps what came of a body that will not come to its end.
     fn partial(&self, _request: &Request) {}
     /// Drops what the request builds upon, and says so.
@@ -181,40 +186,40 @@ impl Shared {
         request: &Request,
         fate: &Fate,
     ) -> Result<Response<Bytes>, io::Error> {
-        let applied = || {
-            let mut answer = self.handler.handle(request);
+        let applied = async || {
+            let mut answer = self.handler.carry_out(request).await;
             decision.dress(&mut answer);
             answer
         };
         match &decision.action {
-            Action::Unset | Action::Apply => Ok(applied()),
+            Action::Unset | Action::Apply => Ok(applied().await),
             Action::Reply | Action::ReplyEarly => Ok(reply(decision, request)),
             Action::Reset | Action::ResetAfterBody(_) => {
                 fate.reset();
                 Err(io::ErrorKind::ConnectionReset.into())
             }
             Action::ApplyThenReset => {
-                drop(applied());
+                drop(applied().await);
                 fate.reset();
                 Err(io::ErrorKind::ConnectionReset.into())
             }
             Action::TakeOnly(bytes) => {
                 let mut request = request.clone();
                 request.body.truncate(usize::try_from(*bytes).unwrap_or(usize::MAX));
-                let mut answer = self.handler.handle(&request);
+                let mut answer = self.handler.carry_out(&request).await;
                 decision.dress(&mut answer);
                 Ok(answer)
             }
             Action::CutResponse(bytes) => {
                 fate.cut_after(*bytes);
-                Ok(applied())
+                Ok(applied().await)
             }
             Action::StallResponse(bytes) => {
                 fate.stall_after(*bytes);
-                Ok(applied())
+                Ok(applied().await)
             }
             Action::WrongBytes => {
-                let mut answer = applied();
+                let mut answer = applied().await;
                 let mut bytes = answer.body().to_vec();
                 if let Some(last) = bytes.last_mut() {
                     *last ^= 1;
@@ -223,7 +228,7 @@ impl Shared {
                 Ok(answer)
             }
             Action::Substitute(bytes) => {
-                let mut answer = applied();
+                let mut answer = applied().await;
                 *answer.body_mut() = bytes.clone();
                 Ok(answer)
             }

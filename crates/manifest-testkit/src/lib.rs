@@ -4,6 +4,7 @@
 //!   scripted faults.
 //! - [`TokenServer`]: the token endpoint beside it, with the same log and the same faults.
 //! - [`DockerRegistry`]: the real `docker-registry` as a child process.
+//! - [`FaultyProxy`]: scripted faults in front of it.
 //! - [`Moto`], [`Azurite`]: emulators of object stores as child processes.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
 //! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
@@ -39,6 +40,7 @@ mod client;
 mod docker_registry;
 mod fake_clock;
 mod fake_registry;
+mod faulty_proxy;
 mod http_client;
 mod http_server;
 mod image;
@@ -56,6 +58,7 @@ pub use client::{Client, Opened, Recorder, content, descriptor, put_blob, put_im
 pub use docker_registry::{AccessLine, DockerRegistry, SelfSigned};
 pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
+pub use faulty_proxy::FaultyProxy;
 pub use http_client::{Http, HttpAnswer};
 pub use image::{Blob, Image, Index, Tar, docker_archive};
 pub use object_server::{Azurite, Moto};

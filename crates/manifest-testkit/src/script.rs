@@ -38,6 +38,9 @@ pub(crate) enum Stage {
     AfterLogin,
 }
 
+/// Makes another value of that of a header.
+type Rewrite = fn(&str) -> String;
+
 /// All that is needed to carry out a rule for one request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decision {
@@ -45,6 +48,7 @@ pub(crate) struct Decision {
     pub(crate) status: Option<u16>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) removed: Vec<HeaderName>,
+    pub(crate) rewritten: Vec<(HeaderName, Rewrite)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) gate: Option<Gate>,
 }
@@ -62,6 +66,12 @@ impl Decision {
         }
         for (name, value) in &self.headers {
             answer.headers_mut().append(name.clone(), value.clone());
+        }
+        for (name, change) in &self.rewritten {
+            if let Some(value) = answer.headers_mut().get_mut(name) {
+                let text = change(value.to_str().expect("a header that is text"));
+                *value = HeaderValue::from_str(&text).expect("the value of a header");
+            }
         }
         if let Some(body) = &self.body {
             *answer.body_mut() = body.clone();
@@ -239,6 +249,13 @@ impl Rule {
     pub fn without_header(self, name: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a header");
         self.state().decision.removed.push(name);
+        self
+    }
+
+    /// Changes a header that the server sends.
+    pub fn rewrite(self, name: &str, change: fn(&str) -> String) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a header");
+        self.state().decision.rewritten.push((name, change));
         self
     }
 

@@ -252,6 +252,17 @@ impl Place {
         }
     }
 
+    /// Waits before content is sent again that the place has taken and now says it lacks; `round` counts from 0.
+    ///
+    /// # Errors
+    /// `lost` itself, when there is nothing left to wait for.
+    pub async fn pause_for_lost(&self, round: u32, lost: TransportError) -> Result<(), TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.pause_for_lost(&remote.path, round, lost).await,
+            _ => Err(lost),
+        }
+    }
+
     /// Whether the place has a manifest.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use manifest_core::{Digest, MediaType};
-use manifest_testkit::{Client, FakeRegistry, Image, Index, Method};
-use manifest_transport::{At, Fetched, Guard, Place, TransportError, Which};
+use manifest_testkit::{Client, FakeRegistry, Image, Index, Method, descriptor, put_image};
+use manifest_transport::{At, Fetched, Guard, Place, Settings, TransportError, Which};
 
 fn start() -> (FakeRegistry, Client, Place) {
     let (registry, client) = (FakeRegistry::start(), Client::default());
@@ -264,4 +264,39 @@ async fn a_warning_is_told_once() {
     }
     let warning = manifest_transport::Event::Warning(format!("{}: goes away soon", registry.address()));
     assert_eq!(client.events.events().iter().filter(|event| **event == warning).count(), 1);
+}
+
+/// NET-21. The answer to HEAD must not keep the only place that GET waits for.
+#[tokio::test]
+async fn a_registry_that_refuses_head_is_asked_with_get_though_one_request_goes_at_a_time() {
+    let registry = FakeRegistry::start();
+    let digest = Image::new("linux/amd64").push_to(&registry, "app", "v1");
+    let client = Client::new(Settings { jobs: 1, ..Settings::default() });
+    let app = client.repository(&registry.address(), "app");
+    for status in [400, 403, 405] {
+        registry.on(Method::Head, "*").reply(status);
+        assert!(app.has_manifest(&digest).await.unwrap(), "{status}");
+    }
+}
+
+/// NET-30.
+#[tokio::test]
+async fn a_web_page_is_no_answer_whatever_its_status() {
+    let registry = FakeRegistry::start();
+    let image = Image::new("linux/amd64");
+    let client = Client::default();
+    let app = client.repository(&registry.address(), "app");
+    let page =
+        |method| registry.on(method, "*").reply(200).header("content-type", "text/html; charset=utf-8");
+    let _page = page(Method::Head);
+    assert!(!app.has_manifest(&image.digest()).await.unwrap());
+    let _page = page(Method::Head);
+    let blob = &image.blobs()[0];
+    assert!(!app.has_blob(&descriptor(&blob.bytes)).await.unwrap());
+    for pattern in ["/v2/app/blobs/uploads/*", "/v2/app/manifests/*"] {
+        let _page = registry.on(Method::Put, pattern).reply(200).header("content-type", "text/html");
+        let error = put_image(&app, &image, "v1").await.unwrap_err();
+        assert!(error.to_string().contains("web page"), "{error}");
+    }
+    assert_eq!(registry.tag("app", "v1"), None);
 }

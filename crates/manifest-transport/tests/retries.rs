@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use manifest_testkit::{Client, FakeRegistry, Image, Method, Rule};
+use manifest_testkit::{Client, FakeRegistry, Image, Method, Rule, put_image};
 use manifest_transport::{
     At, Clock, Event, Guard, Pause, Place, RetryPolicy, Settings, Transport, TransportError, Which,
 };
@@ -286,4 +286,31 @@ async fn a_request_that_waits_for_its_turn_does_not_time_out() {
     second.await.unwrap().unwrap();
     let retries = events.events().into_iter().filter(|event| matches!(event, Event::Retry { .. })).count();
     assert_eq!((refusal.hits(), retries), (1, 1), "only the refusal is a reason to try again");
+}
+
+/// NET-24. The server is silent for ever the first time; the clock of the timeouts is moved on when it has begun.
+#[tokio::test]
+async fn a_server_that_falls_silent_is_given_up_and_asked_again() {
+    let image = Image::new("linux/amd64");
+    let uploads = "/v2/app/blobs/uploads/*";
+    for (method, pattern, seconds) in
+        [(Method::Post, uploads, 61), (Method::Put, "/v2/app/manifests/v1", 61), (Method::Put, uploads, 421)]
+    {
+        let (registry, client, app) = start();
+        let rule = registry.on(method, pattern).stall();
+        let put = tokio::spawn({
+            let (app, image) = (app.clone(), image.clone());
+            async move { put_image(&app, &image, "v1").await }
+        });
+        while rule.hits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        for _ in 0..seconds {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        tokio::time::resume();
+        assert_eq!(put.await.unwrap().unwrap(), image.digest(), "{method:?}");
+        assert_eq!((rule.hits(), client.retries().len()), (1, 1), "{method:?} {pattern}");
+    }
 }

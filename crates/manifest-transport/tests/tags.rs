@@ -292,3 +292,14 @@ async fn a_name_of_a_layout_is_taken_away_and_what_it_meant_stays() {
     assert_eq!(place.tag_state("v2").await.unwrap(), None);
     assert_eq!(one().media_type(), MediaType::OCI_MANIFEST);
 }
+
+/// NET-8, B2.
+#[tokio::test]
+async fn a_tag_that_the_last_attempt_has_set_is_no_failure() {
+    let (registry, client, app) = start();
+    registry.on(Method::Put, "*").times(5).reset();
+    registry.on(Method::Put, "*").apply_then_reset();
+    put(&app, &one(), "v1", &before(None)).await.unwrap();
+    assert_eq!(registry.tag("app", "v1"), Some(one().digest()));
+    assert_eq!(client.clock.pauses().len(), 5);
+}

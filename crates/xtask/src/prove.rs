@@ -44,6 +44,7 @@ const fn fast_program(name: &'static str, about: &'static str) -> Proof {
 pub(crate) const PROOFS: &[Proof] = &[
     check("deny", "licences, banned crates and origins of all dependencies", deny),
     check("corpus", "every committed input of the fuzzers keeps its promise", corpus),
+    check("faults", "every fault of a network at every request of a push", faults),
     program("edits", "many processes edit: no acknowledged edit is lost"),
     program("kill", "commands are killed at random moments: done or not done"),
     program("syscalls", "each file-system call fails, or is the last: old or new"),
@@ -112,6 +113,12 @@ fn deny(workspace: &Workspace) -> Result<(), Failure> {
 
 fn corpus(workspace: &Workspace) -> Result<(), Failure> {
     command::run(workspace.cargo(&["test", "--package", "manifest-cli", "--test", "corpus"]))
+}
+
+fn faults(workspace: &Workspace) -> Result<(), Failure> {
+    let every = ["--", "--ignored", "--nocapture", "every_request"];
+    let test = [&["test", "--package", "manifest-cli", "--test", "fault_matrix"][..], &every].concat();
+    command::run(workspace.cargo(&test))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use manifest_core::{Descriptor, Digest};
 
 use super::Registry;
+use super::manifest::is_page;
 use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
 use crate::http::{Request, Response, same_origin};
@@ -25,10 +26,10 @@ impl Registry {
         let request = self.request(Method::HEAD, path, &format!("blobs/{digest}")).await?;
         let response = self.send(request, &scope(path, Access::Pull)).await?;
         match response.status().as_u16() {
-            200 => Ok(true),
+            200 => Ok(!is_page(&response)),
             404 => Ok(false),
             // A registry that refuses HEAD makes us send the blob; that is right, if slow.
-            400 | 405 => Ok(false),
+            400 | 403 | 405 => Ok(false),
             _ => Err(self.error(response, || self.blob_name(path, digest)).await),
         }
     }

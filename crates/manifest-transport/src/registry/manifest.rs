@@ -96,19 +96,37 @@ impl Registry {
         }
     }
 
-    /// Whether the repository has a manifest; a registry that refuses HEAD is asked with GET.
+    /// Waits before content is sent again that the registry has taken and now says it lacks; gives the error back when
+    /// there is nothing left to wait for.
+    pub(crate) async fn pause_for_lost(
+        &self,
+        path: &str,
+        round: u32,
+        lost: TransportError,
+    ) -> Result<(), TransportError> {
+        let (label, base) = (format!("the push to docker://{}/{path}", self.host), &self.door().await?.base);
+        let paused = self.http.pause(&label, base, round, Hint::None, lost.to_string()).await;
+        paused.map_err(|_no_more| lost)
+    }
+
+    /// Whether the repository has a manifest; a registry that refuses HEAD, or answers with a web page, is asked with
+    /// GET.
     pub(crate) async fn has_manifest(&self, path: &str, digest: &Digest) -> Result<bool, TransportError> {
         let at = At::Digest(*digest);
         let request = self.manifest_request(Method::HEAD, path, &at).await?;
         let response = self.send(request, &scope(path, Access::Pull)).await?;
         match response.status().as_u16() {
-            200 => Ok(true),
+            200 if !is_page(&response) => Ok(true),
             404 => Ok(false),
-            400 | 403 | 405 => match self.manifest(path, &at).await {
-                Ok(_) => Ok(true),
-                Err(TransportError::NotFound(_)) => Ok(false),
-                Err(error) => Err(error),
-            },
+            200 | 400 | 403 | 405 => {
+                // With one request at a time the next one waits for the end of this.
+                drop(response);
+                match self.manifest(path, &at).await {
+                    Ok(_) => Ok(true),
+                    Err(TransportError::NotFound(_)) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
             _ => Err(self.error(response, || self.name(path, &at)).await),
         }
     }
@@ -154,6 +172,7 @@ impl Registry {
         if !response.status().is_success() {
             return Err(self.error(response, || self.name(path, at)).await);
         }
+        refuse_page(&response)?;
         let expected = Digest::sha256(bytes);
         match told_digest(&response).filter(|told| told.algorithm() == Algorithm::Sha256) {
             Some(found) if found != expected => {
@@ -178,16 +197,33 @@ fn refuse_encoding(response: &Response) -> Result<(), TransportError> {
 /// The media type of an answer; types that say nothing count as none.
 pub(super) fn announced(response: &Response) -> Result<Option<MediaType>, TransportError> {
     refuse_encoding(response)?;
-    let Some(text) = response.header(header::CONTENT_TYPE) else { return Ok(None) };
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "" | "application/json" | "application/octet-stream" | "text/plain" => Ok(None),
-        "text/html" => Err(TransportError::Protocol {
-            request: response.label().to_owned(),
-            what: "the answer is a web page, not a manifest; is this the address of a registry?".to_owned(),
-        }),
-        _ => Ok(Some(MediaType::from(essence.as_str()))),
+    refuse_page(response)?;
+    Ok(match essence(response).as_str() {
+        "" | "application/json" | "application/octet-stream" | "text/plain" => None,
+        essence => Some(MediaType::from(essence)),
+    })
+}
+
+/// The `Content-Type` of an answer without its parameters; empty when there is none.
+fn essence(response: &Response) -> String {
+    let text = response.header(header::CONTENT_TYPE).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether an answer is a page for people, such as one to log in, which no registry sends.
+pub(super) fn is_page(response: &Response) -> bool {
+    essence(response) == "text/html"
+}
+
+/// Refuses such a page, whatever its status says.
+pub(in crate::registry) fn refuse_page(response: &Response) -> Result<(), TransportError> {
+    if !is_page(response) {
+        return Ok(());
     }
+    Err(TransportError::Protocol {
+        request: response.label().to_owned(),
+        what: "the answer is a web page; is this the address of a registry?".to_owned(),
+    })
 }
 
 /// The digest that the server says the content has; only ever compared, never believed.

@@ -128,12 +128,15 @@ impl Registry {
                 Attempt::Answer(response) => response,
                 Attempt::Setback(setback) => {
                     let look = setback.carried_out && *guard != Guard::default();
-                    self.pause(&request, retry, setback).await?;
+                    let paused = self.pause(&request, retry, setback).await;
                     retry += 1;
-                    if look && self.is_set(path, tag, ours, guard).await? {
-                        return Ok(());
+                    // The last attempt may be the one that was carried out.
+                    let set = if look { self.is_set(path, tag, ours, guard).await } else { Ok(false) };
+                    match (paused, set) {
+                        (_, Ok(true)) => return Ok(()),
+                        (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
+                        (Ok(()), Ok(false)) => continue,
                     }
-                    continue;
                 }
             };
             if response.status() != StatusCode::PRECONDITION_FAILED {

@@ -10,6 +10,7 @@ use crate::auth::token::{Access, Proof, scope};
 use crate::error::TransportError;
 use crate::http::{Failure, Progress, Request, Response, Streamed};
 use crate::registry::Registry;
+use crate::registry::manifest::refuse_page;
 use crate::retry::{Hint, hint, may_pass};
 
 /// What one request carries, in bytes of the blob.
@@ -141,7 +142,7 @@ impl Registry {
     ) -> Result<Sent, TransportError> {
         let status = response.status();
         match status.as_u16() {
-            200..=299 if piece.finishes => return Ok(Sent::Done),
+            200..=299 if piece.finishes => return refuse_page(&response).map(|()| Sent::Done),
             200..=204 => {
                 let url = self.location(request, &response).await?;
                 return Ok(Sent::Taken { url, held: held(&response) });
