@@ -29,7 +29,7 @@ use self::scene::{Bench, Scene};
 use self::table::{End, Kind, Often, ROWS, Row};
 
 /// Pushes at the same time. Most of a push is waiting: for a disk, and for pauses that a registry asks for.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 20;
 
 /// One push: a row of the table, the request that it hits, and how often.
 #[derive(Clone, Copy, Debug)]
