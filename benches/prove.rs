@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use manifest_testkit::proof::{
-    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Scale, Soak,
-    Spread, Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, scale, soak,
-    syscalls,
+    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Publish, Scale,
+    Soak, Spread, Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, publish,
+    scale, soak, syscalls,
 };
 
 const USAGE: &str =
-    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak
+    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak|publish
   [--program FILE] [--store DIR|URL|moto|azurite] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
@@ -25,7 +25,8 @@ const USAGE: &str =
   planted:  [--stride N]
   scale:    [--lists N] [--entries N] [--runs N]
   collect:  [--blobs N] [--writers N]
-  soak:     [--minutes N] [--writers N]";
+  soak:     [--minutes N] [--writers N]
+  publish:  [--rounds N]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -172,6 +173,10 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
             let (minutes, writers) = (asked.number("minutes", 3)?, asked.number("writers", 16)?);
             let time = Duration::from_secs(minutes as u64 * 60);
             Box::new(move || soak(&subject(), &Soak { time, writers, seed }))
+        }
+        "publish" => {
+            let rounds = asked.number("rounds", 200)?;
+            Box::new(move || publish(&subject(), &Publish { rounds, seed }))
         }
         other => return Err(format!("there is no proof {other:?}")),
     };

@@ -253,8 +253,8 @@ fn collect(dir: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     for entry in entries {
         let path = entry.unwrap().path();
         match path.file_name().and_then(|name| name.to_str()) {
-            // They appear when a change is tried, or an image is read.
-            Some("locks" | "version" | "cache") => {}
+            // They appear when a change is tried, an image is read, or a push fails.
+            Some("locks" | "version" | "cache" | "publications") => {}
             _ if path.is_dir() => collect(&path, files),
             _ => drop(files.insert(path.clone(), fs::read(&path).unwrap())),
         }

@@ -3,8 +3,8 @@
 #![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
 
 use manifest_testkit::proof::{
-    Edits, Faults, Kills, Locks, Machine, Proved, Spread, Subject, Syscalls, edits, kill, locks, machine,
-    syscalls,
+    Edits, Faults, Kills, Locks, Machine, Proved, Publish, Spread, Subject, Syscalls, edits, kill, locks,
+    machine, publish, syscalls,
 };
 
 fn subject() -> Subject {
@@ -58,6 +58,11 @@ fn an_addition_whose_calls_fail_or_are_its_last_is_done_or_not_done() {
 #[test]
 fn a_stopped_holder_of_a_lock_is_named_and_a_killed_one_hinders_nobody() {
     holds(locks(&subject(), &Locks { rounds: 4, crowd: 10 }));
+}
+
+#[test]
+fn a_push_that_is_killed_is_resumed_to_the_end_or_taken_back() {
+    holds(publish(&subject(), &Publish { rounds: 20, seed: 1 }));
 }
 
 #[test]

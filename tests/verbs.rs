@@ -58,6 +58,8 @@ mod origins;
 mod pool;
 #[path = "verbs/prune.rs"]
 mod prune;
+#[path = "verbs/publications.rs"]
+mod publications;
 #[path = "verbs/publish.rs"]
 mod publish;
 #[path = "verbs/push.rs"]

@@ -119,7 +119,10 @@ fn a_full_disk_changes_nothing_and_says_so() {
     let ran = run(&["push", "small", &format!("oci:{}:a", layout.display())]);
     assert!(ran.fails(12).contains("No space left"), "{ran:?}");
     assert!(!layout.join("index.json").exists(), "what is not whole has no name");
-    assert_eq!(files(&store), before);
+    // That it failed is written down, where there is room for that.
+    let mut after = files(&store);
+    after.retain(|path, _| !path.starts_with(store.join("publications")));
+    assert_eq!(after, before);
 
     fs::remove_file(disk.0.join("filler")).unwrap();
     run(&["annotate", "--index", "app", "--annotation", &long]).ok();

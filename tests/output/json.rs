@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use manifest_testkit::{FakeRegistry, Image, Index, Tar};
+use manifest_testkit::{FakeRegistry, Image, Index, Method, Tar};
 use serde_json::{Value, json};
 
 use crate::in_process::Cli;
@@ -198,6 +198,9 @@ fn rich(cli: &Cli) -> Vec<Value> {
     cli.ok("undo user");
     cli.ok("hold user --by ci --ttl 1h");
     let layer = layer(cli);
+    let (mut pushes, listed) = (cut_off(cli, &registry), cli.json("publications"));
+    pushes.push(listed);
+    pushes.push(cli.json(&format!("publications rm {}", pushes[1]["id"].as_str().unwrap())));
     cli.workspace.write("run/containers/auth.json", r#"{"auths": {"quay.io": {"auth": "YTpi"}}}"#);
     let mut objects = truth(cli);
     objects.extend([
@@ -228,7 +231,23 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("cache show {}/app:1", registry.address())),
         cli.json(&format!("cache rm {}/app:1", registry.address())),
     ]);
+    objects.extend(pushes);
     objects
+}
+
+/// A push with a target that fails, and one that is taken back: as if it had been cut off before its end.
+fn cut_off(cli: &Cli, registry: &FakeRegistry) -> Vec<Value> {
+    let host = registry.address();
+    registry.on(Method::Get, "/v2/none/manifests/1").always().reply(403);
+    let pushed = cli.json(&format!("push pushed docker://{host}/a:1,2 --best-effort docker://{host}/none:1"));
+    let id = cli.json("publications")["publications"][0]["id"].as_str().unwrap().to_owned();
+    let file = cli.workspace.store().join("publications").join(id);
+    let text = fs::read_to_string(&file).unwrap();
+    let line = text.split_once('\n').unwrap().1.replace("\"done\"", "\"tags\"");
+    let digest = manifest_core::Digest::sha256(line.as_bytes());
+    fs::write(&file, format!("manifest-publication 1 {digest}\n{line}")).unwrap();
+    registry.on(Method::Delete, "/v2/a/manifests/*").always().reply(405);
+    vec![pushed, cli.json("push --abort pushed")]
 }
 
 /// What interrupted commands left behind is found.

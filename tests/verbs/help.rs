@@ -13,6 +13,7 @@ const VERBS: &[&str] = &[
     "check",
     "diff",
     "push",
+    "publications",
     "ls",
     "exists",
     "rm",

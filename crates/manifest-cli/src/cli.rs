@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Check(Box<commands::check::Check>),
     Diff(Box<commands::diff::Diff>),
     Push(Box<commands::push::Push>),
+    Publications(commands::publications::Publications),
     Export(Box<commands::export::Export>),
     Import(commands::import::Import),
     Ls(commands::ls::Ls),

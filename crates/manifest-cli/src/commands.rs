@@ -22,6 +22,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;
 pub(crate) mod prune;
+pub(crate) mod publications;
 pub(crate) mod push;
 pub(crate) mod refresh;
 pub(crate) mod release;

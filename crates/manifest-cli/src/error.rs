@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
-use manifest_store::{HeldBy, StoreError, UpdateError};
+use manifest_store::{HeldBy, PublicationId, StoreError, UpdateError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::config::ConfigError;
 use manifest_transport::{ArchiveError, LocationError, TransportError};
@@ -47,6 +47,12 @@ pub(crate) enum CliError {
     /// Nothing is remembered of an image.
     #[error("nothing is remembered of {0}")]
     NotRemembered(String),
+    /// No push was cut off, or none of this list.
+    #[error("no push{} was cut off", .0.as_ref().map(|list| format!(" of {list}")).unwrap_or_default())]
+    NothingCutOff(Option<String>),
+    /// Nothing is known of a publication.
+    #[error("there is no publication {0}")]
+    NoSuchPublication(PublicationId),
     /// Somebody needs the record to stay.
     #[error("{what} is held by {by}")]
     Held {
@@ -255,6 +261,12 @@ impl CliError {
             Self::NotRemembered(_) => {
                 meaning("not_remembered", 3).hint("manifest cache ls shows what is remembered")
             }
+            Self::NothingCutOff(_) => {
+                meaning("nothing_cut_off", 3).hint("manifest publications shows what became of each push")
+            }
+            Self::NoSuchPublication(_) => {
+                meaning("no_such_publication", 3).hint("manifest publications shows those there are")
+            }
             Self::Advised(error, hint) => error.meaning().hint(hint),
             Self::File(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
                 meaning("file_not_found", 3)
@@ -425,6 +437,7 @@ fn publish(error: &PublishError) -> Meaning {
         }
         PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
         PublishError::TagStuck { source, .. } => publish(source),
+        PublishError::Ended(_) => meaning("nothing_cut_off", 3),
         _ => meaning("bug", 70),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clap::ValueEnum;
 use manifest_core::Descriptor;
 use manifest_publish::{Action, Plan, Progress};
+use manifest_store::StoreError;
 use manifest_transport::{Event, Observer};
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ mod bar;
 
 use bar::Bar;
 
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 use crate::table::{clean, plays_tricks};
 
 /// How results are printed.
@@ -204,5 +205,12 @@ impl Progress for Ui {
         if self.0.volume == Volume::Verbose {
             self.line(format_args!("{} {} ({} bytes)", how.as_str(), blob.digest, blob.size));
         }
+    }
+
+    fn not_written_down(&self, error: &StoreError) {
+        let why = chain(error);
+        self.note(format_args!(
+            "warning: it is not written down how far this push is, so it may not be resumed: {why}"
+        ));
     }
 }

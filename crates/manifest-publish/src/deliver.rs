@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Digest, Tag};
+use manifest_core::{Descriptor, Digest, Tag};
 use manifest_transport::{Guard, Mounted, Place, Transport, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::error::PublishError;
+use crate::journal::Journal;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
 use crate::push::{Content, Outcome, Progress, PushOptions};
 use crate::survey::{Origins, all_from, survey};
@@ -27,6 +28,7 @@ pub(crate) struct Delivery<'a> {
     pub(crate) options: &'a PushOptions,
     /// How many blobs may be carried at once, to all places together.
     pub(crate) carriers: &'a Semaphore,
+    pub(crate) journal: Option<&'a Journal>,
 }
 
 /// How the list itself is written once everything in it is there.
@@ -63,7 +65,7 @@ impl Delivery<'_> {
         let Self { transport, content, options, .. } = self;
         let entries = if options.entries { content.entries } else { &[] };
         let origins = Origins { transport, sources: content.sources, here: content.here };
-        if place.registry_host().is_some() && (!options.entries || all_from(entries, origins, place)?) {
+        if may_be_short(entries, origins, place)? {
             place.expect_copies([]).await?;
             match self.write(place, last).await {
                 Ok(set) => {
@@ -73,6 +75,9 @@ impl Delivery<'_> {
                 Err(PublishError::Transport(error)) if options.entries && misses_something(&error) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(journal) = self.journal {
+            journal.begin(progress).await;
         }
         let mut round = 0;
         loop {
@@ -104,6 +109,10 @@ impl Delivery<'_> {
     async fn write(self, place: &Place, last: Last<'_>) -> Result<Vec<Tag>, PublishError> {
         let list = self.content.list;
         let bytes = || Bytes::from(list.bytes.clone());
+        let moves = !matches!(last, Last::There | Last::Digest([]));
+        if let Some(journal) = self.journal.filter(|_| moves) {
+            journal.moves().await;
+        }
         match last {
             Last::There => Ok(Vec::new()),
             Last::Digest(tags) => Ok(place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?),
@@ -114,6 +123,15 @@ impl Delivery<'_> {
             }
         }
     }
+}
+
+/// Whether everything in a list should be there already.
+pub(crate) fn may_be_short(
+    entries: &[Descriptor],
+    origins: Origins<'_>,
+    place: &Place,
+) -> Result<bool, PublishError> {
+    Ok(place.registry_host().is_some() && all_from(entries, origins, place)?)
 }
 
 /// Whether a registry refused a list because it lacks something that the list names.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use manifest_core::{Digest, EncodeError, JsonError};
-use manifest_store::StoreError;
+use manifest_store::{PublicationId, StoreError};
 use manifest_transport::{LocationError, TransportError};
 
 use crate::gate::Refusal;
@@ -140,6 +140,9 @@ pub enum PublishError {
         /// How long it was asked for.
         waited: Duration,
     },
+    /// The publication has ended, and cannot be resumed.
+    #[error("the publication {0} has ended")]
+    Ended(PublicationId),
     /// A tag could not be moved, and those that had moved were to go back.
     #[error("{tag} could not be set; {}", told(.undone))]
     TagStuck {

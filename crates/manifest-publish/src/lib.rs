@@ -1,7 +1,8 @@
 //! Publications: what goes into a list is resolved, and what is in a list is brought to where it should be.
 //!
 //! [`resolve`] turns a reference into entries. [`push`] asks what the target has, plans what is missing (a pure
-//! step, see [`Plan`]), brings it there by digest, and moves the name last. [`export`] does that with a layout or an
+//! step, see [`Plan`]), brings it there by digest, and moves the name last; a [`Journal`] tells how far that is, so that
+//! [`resume`] goes on with it and [`abort`] takes it back. [`export`] does that with a layout or an
 //! archive of its own, and [`take`] brings images from there into a store. Nothing here edits lists, keeps records or
 //! prints.
 
@@ -15,12 +16,14 @@ mod error;
 mod export;
 mod gate;
 mod import;
+mod journal;
 mod lot;
 mod plan;
 mod pool;
 mod push;
 mod refresh;
 mod resolve;
+mod resume;
 mod subject;
 mod survey;
 mod tags;
@@ -32,6 +35,7 @@ pub use error::{ImportError, MAX_NESTING, PublishError, ResolveError};
 pub use export::{ExportTo, Exported, IfThere, export};
 pub use gate::{Gates, Refusal};
 pub use import::{Taken, take};
+pub use journal::{Journal, Phase, Publication, PublishedTag, PublishedTarget, Was};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use pool::pool;
 pub use push::{
@@ -40,6 +44,7 @@ pub use push::{
 };
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
+pub use resume::{abort, resume};
 pub use subject::Subject;
 pub use tags::{Expected, Undone};
 

@@ -1,13 +1,15 @@
-//! A target on its way through a publication.
+//! A target on its way through a course.
 
+use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use manifest_core::{Digest, Encoded, Tag};
 
-use crate::deliver::{Delivery, Last};
+use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
-use crate::push::{Effort, Expectations, Outcome, Progress, Publication, TagMoved, Target};
+use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
+use crate::push::{Course, Effort, Expectations, Outcome, Progress, TagMoved, Target};
 use crate::survey::announce;
-use crate::tags::{Before, Expected, Undone, put_back, read, set, written};
+use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, written};
 
 /// A target on its way.
 #[derive(Debug)]
@@ -53,6 +55,56 @@ impl<'a> Lot<'a> {
         Self { target, tags, outcome: Outcome::default(), failed: None }
     }
 
+    /// The same target in a publication that was cut off.
+    pub(crate) fn again(target: &'a Target, planned: &PublishedTarget, publication: &Publication) -> Self {
+        let mut lot = Self::new(target, &Expectations::default());
+        for tag in &mut lot.tags {
+            let was = planned.tags.iter().find(|known| known.name == tag.before.name);
+            let Some(was) = was.and_then(|known| known.before.as_ref()) else { continue };
+            (tag.before.expected, tag.before.found) = match was {
+                Was::Absent => (Expected::Absent, Some(None)),
+                Was::Manifest { digest, media_type } => {
+                    let bytes = publication.documents.get(digest).map(|text| Bytes::from(text.clone()));
+                    let (digest, media_type) = (*digest, media_type.clone());
+                    let found = Found { digest, media_type, bytes, entries: Vec::new() };
+                    (Expected::Digest(digest), Some(Some(found)))
+                }
+            };
+        }
+        lot
+    }
+
+    /// As it is written down; the manifests by which tags can go back are kept with the publication.
+    pub(crate) fn planned(&self, publication: &mut Publication) -> PublishedTarget {
+        let tag = |Moving { before, .. }: &Moving| {
+            let was = before.found.as_ref().map(|found| match found {
+                None => Was::Absent,
+                Some(Found { digest, media_type, bytes, .. }) => {
+                    if let Some(bytes) = bytes {
+                        publication.keep(*digest, bytes);
+                    }
+                    Was::Manifest { digest: *digest, media_type: media_type.clone() }
+                }
+            });
+            PublishedTag { name: before.name.clone(), before: was }
+        };
+        let tags = self.tags.iter().map(tag).collect();
+        let Target { place, names, effort } = self.target;
+        let target = if names.is_empty() { place.to_string() } else { written(place, &names.join(",")) };
+        PublishedTarget { target, effort: *effort, failed: None, tags }
+    }
+
+    /// The tags as they were before.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &Before> {
+        self.tags.iter().map(|tag| &tag.before)
+    }
+
+    /// Whether all that is to be there should be there already.
+    pub(crate) fn may_be_short(&self, course: &Course<'_>) -> bool {
+        let entries = if course.options.entries { course.content.entries } else { &[] };
+        may_be_short(entries, course.origins(), &self.target.place).unwrap_or(false)
+    }
+
     pub(crate) const fn target(&self) -> &'a Target {
         self.target
     }
@@ -83,16 +135,19 @@ impl<'a> Lot<'a> {
     }
 
     /// Reads what the tags mean, where that matters, and refuses what must not be done to them.
-    pub(crate) async fn look(&mut self, publication: &Publication<'_>) -> Result<(), PublishError> {
-        let Publication { content, options, is_single, .. } = publication;
+    pub(crate) async fn look(&mut self, course: &Course<'_>) -> Result<(), PublishError> {
+        let Course { content, options, is_single, .. } = course;
         let (place, list) = (&self.target.place, content.list.digest);
-        let matters =
-            |tag: &Before| !is_single || !options.gates.allow_shrink || tag.expected != Expected::Any;
+        // To go back, it must be known to what; the short way needs no way back.
+        let may_go_back = course.journal.is_some() && !self.may_be_short(course);
+        let matters = |tag: &Before| {
+            !is_single || may_go_back || !options.gates.allow_shrink || tag.expected != Expected::Any
+        };
         let tags: Vec<_> =
             self.tags.iter_mut().map(|tag| &mut tag.before).filter(|tag| matters(tag)).collect();
         if !tags.is_empty() {
             let entries = if options.entries { content.entries } else { &[] };
-            announce(entries, publication.origins(), place).await?;
+            announce(entries, course.origins(), place).await?;
         }
         let looking = tags.into_iter().map(|tag| async {
             let found = read(place, &tag.name).await?;
@@ -106,23 +161,40 @@ impl<'a> Lot<'a> {
         if refusals.is_empty() { Ok(()) } else { Err(PublishError::Refused(refusals)) }
     }
 
+    /// Looks which tags have moved already, and refuses those that somebody else has moved.
+    pub(crate) async fn look_again(&mut self, list: Digest) -> Result<(), PublishError> {
+        let place = &self.target.place;
+        try_join_all(self.tags.iter_mut().map(|tag| async {
+            if tag.before.found.is_none() {
+                tag.before.found = Some(read(place, &tag.before.name).await?);
+                return Ok(());
+            }
+            let now = place.tag_state(&tag.before.name).await?.map(|now| now.digest);
+            tag.before.check(place, now, list)?;
+            tag.is_moved = now == Some(list) && tag.before.digest() != now;
+            Ok::<_, PublishError>(())
+        }))
+        .await
+        .map(drop)
+    }
+
     /// Brings everything to the target; in a single publication its tag moves, too. Tags that came with the list go back
     /// when something is not as it should be then.
     pub(crate) async fn deliver(
         &mut self,
-        publication: &Publication<'_>,
+        course: &Course<'_>,
         delivery: Delivery<'_>,
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
-        let at_once = self.at_once(publication);
+        let at_once = self.at_once(course);
         for tag in &mut self.tags {
-            tag.is_touched = at_once.iter().any(|tag_now| tag_now.as_str() == tag.before.name);
+            tag.is_touched |= at_once.iter().any(|tag_now| tag_now.as_str() == tag.before.name);
         }
-        let Err(error) = self.bring(publication, delivery, &at_once, progress).await else { return Ok(()) };
-        let undone = self.put_back(publication.content.list.digest).await;
-        if undone.is_empty() {
+        let Err(error) = self.bring(course, delivery, &at_once, progress).await else { return Ok(()) };
+        if at_once.is_empty() {
             return Err(error);
         }
+        let undone = self.put_back(course.content.list.digest).await;
         let tags = at_once.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
         let tag = written(&self.target.place, &tags);
         Err(PublishError::TagStuck { tag, source: Box::new(error), undone })
@@ -130,13 +202,13 @@ impl<'a> Lot<'a> {
 
     async fn bring(
         &mut self,
-        publication: &Publication<'_>,
+        course: &Course<'_>,
         delivery: Delivery<'_>,
         at_once: &[Tag],
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
-        let (place, list) = (&self.target.place, publication.content.list.digest);
-        let last = match (publication.is_single, self.tags.as_slice()) {
+        let (place, list) = (&self.target.place, course.content.list.digest);
+        let last = match (course.is_single, self.tags.as_slice()) {
             (true, [tag]) if !tag.is_due(list) => Last::There,
             (true, [tag]) => Last::Named(&tag.before),
             (true, []) if place.registry_host().is_none() => Last::Unnamed,
@@ -146,25 +218,22 @@ impl<'a> Lot<'a> {
         self.outcome = outcome;
         for tag in &mut self.tags {
             let is_set = set.iter().any(|set| set.as_str() == tag.before.name);
-            tag.is_moved = publication.is_single || is_set;
+            tag.is_moved |= course.is_single || is_set;
         }
-        let limit = publication.options.settle;
-        if !publication.is_single && !place.shows(&list, limit).await? {
+        let limit = course.options.settle;
+        if !course.is_single && !place.shows(&list, limit).await? {
             return Err(PublishError::Unsettled { target: place.to_string(), digest: list, waited: limit });
         }
         Ok(())
     }
 
     /// The tags that can come with the list: several of the only target, when nothing is expected of them.
-    fn at_once(&self, publication: &Publication<'_>) -> Vec<Tag> {
+    fn at_once(&self, course: &Course<'_>) -> Vec<Tag> {
         let is_free = |tag: &Moving| tag.before.expected == Expected::Any;
-        if !publication.is_one
-            || self.target.place.registry_host().is_none()
-            || !self.tags.iter().all(is_free)
-        {
+        if !course.is_one || self.target.place.registry_host().is_none() || !self.tags.iter().all(is_free) {
             return Vec::new();
         }
-        let due = self.tags.iter().filter(|tag| tag.is_due(publication.content.list.digest));
+        let due = self.tags.iter().filter(|tag| tag.is_due(course.content.list.digest));
         let due: Vec<Tag> = due.filter_map(|tag| tag.before.name.parse().ok()).collect();
         if due.len() > 1 { due } else { Vec::new() }
     }

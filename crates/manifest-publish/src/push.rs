@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use manifest_core::{Descriptor, Digest, Encoded};
-use manifest_store::{Record, Sources};
+use manifest_store::{Record, Sources, StoreError};
 use manifest_transport::{Place, Transport};
+use serde::{Deserialize, Serialize};
 
 use crate::deliver::{Delivery, carriers};
 use crate::error::PublishError;
 use crate::gate::Gates;
+use crate::journal::{Journal, Phase};
 use crate::lot::{Age, Lot};
 use crate::plan::{Action, Plan};
 use crate::survey::{Origins, survey};
@@ -54,7 +56,8 @@ pub struct Target {
 }
 
 /// Whether a publication fails when one of its targets does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "either it is needed or it is not")]
 pub enum Effort {
     /// All of the publication fails, and no tag moves anywhere.
@@ -114,6 +117,8 @@ pub trait Progress: Send + Sync {
     fn planned(&self, plan: &Plan);
     /// A blob has arrived, or was there; `how` is what it took in the end.
     fn blob(&self, blob: &Descriptor, how: Action);
+    /// How far the publication is could not be written down: if it is cut off, it may not be resumed from here.
+    fn not_written_down(&self, _error: &StoreError) {}
 }
 
 /// What a publication has done at one target.
@@ -161,6 +166,9 @@ pub struct Planned {
 /// The short way, when every entry was taken from the very repository: the list is sent at once, and only when
 /// the registry misses something is it looked for.
 ///
+/// With a journal it can be resumed when it is cut off; the caller says when it is done ([`Journal::finish`]). The short way
+/// with one tag needs none: it is one request.
+///
 /// # Errors
 /// [`PublishError`]. Until the first tag moves nothing that anybody sees has changed; when one cannot be moved those
 /// that moved go back ([`PublishError::TagStuck`]).
@@ -170,18 +178,11 @@ pub async fn push(
     targets: &[Target],
     options: &PushOptions,
     progress: &dyn Progress,
+    journal: Option<&Journal>,
 ) -> Result<Published, PublishError> {
-    let publication = Publication::new(transport, content, targets, options)?;
-    let mut lots = publication.look(targets).await?;
-    let carriers = carriers(options.jobs);
-    let delivery = Delivery { transport, content, options, carriers: &carriers };
-    let deliveries = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
-        let done = lot.deliver(&publication, delivery, progress).await;
-        lot.settle(done)
-    });
-    try_join_all(deliveries).await?;
-    publication.move_tags(&mut lots).await?;
-    Ok(lots.into_iter().map(Lot::finish).collect())
+    let course = Course::new(transport, content, targets, options, journal)?;
+    let lots = course.look(targets).await?;
+    course.run(lots, progress).await
 }
 
 /// Works out what a publication would do at each target, with reading requests only.
@@ -194,10 +195,10 @@ pub async fn dry_run(
     targets: &[Target],
     options: &PushOptions,
 ) -> Result<Vec<Result<Planned, PublishError>>, PublishError> {
-    let publication = Publication::new(transport, content, targets, options)?;
+    let course = Course::new(transport, content, targets, options, None)?;
     let entries = if options.entries { content.entries } else { &[] };
-    let origins = publication.origins();
-    let plans = publication.look(targets).await?.into_iter().map(|lot| async move {
+    let origins = course.origins();
+    let plans = course.look(targets).await?.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
             let (tags, plan) = (tags?, survey(entries, origins, &target.place, options.jobs).await?);
@@ -213,7 +214,7 @@ pub async fn dry_run(
 
 /// What holds for all targets of a publication.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Publication<'a> {
+pub(crate) struct Course<'a> {
     transport: &'a Transport,
     pub(crate) content: Content<'a>,
     pub(crate) options: &'a PushOptions,
@@ -221,15 +222,18 @@ pub(crate) struct Publication<'a> {
     pub(crate) is_one: bool,
     /// Whether there is one target with one tag at most, which the list can be sent to at once.
     pub(crate) is_single: bool,
+    /// Where it is written down how far it is.
+    pub(crate) journal: Option<&'a Journal>,
 }
 
-impl<'a> Publication<'a> {
+impl<'a> Course<'a> {
     /// Refuses a list that is not what it must be.
-    fn new(
+    pub(crate) fn new(
         transport: &'a Transport,
         content: Content<'a>,
         targets: &[Target],
         options: &'a PushOptions,
+        journal: Option<&'a Journal>,
     ) -> Result<Self, PublishError> {
         let refusals = options.gates.judge(content.entries);
         if !refusals.is_empty() {
@@ -237,7 +241,7 @@ impl<'a> Publication<'a> {
         }
         let is_one = targets.len() == 1;
         let is_single = is_one && targets.iter().all(|target| target.names.len() < 2);
-        Ok(Self { transport, content, options, is_one, is_single })
+        Ok(Self { transport, content, options, is_one, is_single, journal })
     }
 
     /// Where the entries are found.
@@ -256,6 +260,51 @@ impl<'a> Publication<'a> {
         }))
         .await?;
         Ok(lots)
+    }
+
+    /// The same for a publication that was cut off, whose tags are known.
+    pub(crate) async fn look_again(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
+        let looking = lots.iter_mut().map(|lot| async {
+            let done = lot.look_again(self.content.list.digest).await;
+            lot.settle(done)
+        });
+        try_join_all(looking).await.map(drop)
+    }
+
+    /// Does what is to be done, and writes down how far it is.
+    pub(crate) async fn run(
+        &self,
+        mut lots: Vec<Lot<'_>>,
+        progress: &dyn Progress,
+    ) -> Result<Published, PublishError> {
+        if let Some(journal) = self.journal {
+            journal.plan(self, &lots).await?;
+            if !(self.is_single && lots.iter().all(|lot| lot.may_be_short(self))) {
+                journal.begin(progress).await;
+            }
+        }
+        match (self.publish(&mut lots, progress).await, self.journal) {
+            (Err(error), Some(journal)) => {
+                journal.fail(&error, progress).await;
+                Err(error)
+            }
+            (done, _) => done.map(|()| lots.into_iter().map(Lot::finish).collect()),
+        }
+    }
+
+    async fn publish(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
+        let Self { transport, content, options, journal, .. } = *self;
+        let carriers = carriers(options.jobs);
+        let delivery = Delivery { transport, content, options, carriers: &carriers, journal };
+        let deliveries = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
+            let done = lot.deliver(self, delivery, progress).await;
+            lot.settle(done)
+        });
+        try_join_all(deliveries).await?;
+        if let Some(journal) = journal.filter(|_| !self.is_single) {
+            journal.step(Phase::Tags, progress).await;
+        }
+        self.move_tags(lots).await
     }
 
     /// Moves the tags at all targets, those first that there were before: when one cannot be moved, what moved can go

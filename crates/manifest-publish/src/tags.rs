@@ -171,15 +171,17 @@ pub(crate) async fn put_back(place: &Place, before: &Before, ours: Digest) -> Un
     Undone { tag, stays }
 }
 
-async fn try_back(
+/// The same; why it stays as it is, unless it went back.
+pub(crate) async fn try_back(
     place: &Place,
     before: &Before,
     ours: Digest,
 ) -> Result<Option<&'static str>, TransportError> {
     let now = place.tag_state(&before.name).await?;
     match now.as_ref().map(|now| now.digest) {
-        digest if digest == before.digest() => return Ok(None),
+        digest if before.found.is_some() && digest == before.digest() => return Ok(None),
         Some(digest) if digest == ours => {}
+        _ if before.found.is_none() => return Ok(None),
         _ => return Ok(Some("somebody else has moved it since")),
     }
     let etag = now.and_then(|now| now.etag);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use manifest_core::ListName;
 
 use crate::lock::{Attempt, Sharing};
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 
 pub(crate) use escape::{escape, name_file};
 pub(crate) use local::Local;
@@ -67,6 +67,9 @@ pub(crate) trait Backend: Pool + fmt::Debug + Send + Sync {
     /// The file names of all references that something is remembered of, sorted.
     fn cached(&self) -> Result<Vec<String>, StoreError>;
 
+    /// The ids of all publications of which something is known, in any order.
+    fn publications(&self) -> Result<Vec<PublicationId>, StoreError>;
+
     /// Where the thing of a key lies, for messages.
     fn path(&self, key: &Key) -> PathBuf;
 
@@ -83,6 +86,8 @@ pub(crate) enum Key {
     Record(RecordId),
     /// What is remembered of a reference, under the file name that stands for it.
     Cache(String),
+    /// What is known of a publication.
+    Publication(PublicationId),
 }
 
 /// What can be locked; the order is the one in which several are locked.
@@ -94,6 +99,7 @@ pub(crate) enum LockKey {
     PoolAsItIs(Sharing),
     Name(ListName),
     Record(RecordId),
+    Publication(PublicationId),
 }
 
 /// What was found under a key.

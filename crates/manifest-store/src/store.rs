@@ -22,7 +22,7 @@ use crate::backend::{Backend, Local, LockKey};
 use crate::catalog::Catalog;
 use crate::files::Disk;
 use crate::record::Stamp;
-use crate::{Blobs, Cache, Record, RecordId, Selector, StoreError};
+use crate::{Blobs, Cache, Publications, Record, RecordId, Selector, StoreError};
 pub use create::IfTaken;
 pub use edit::Updated;
 pub use options::{Clock, StoreOptions};
@@ -96,6 +96,11 @@ impl Store {
     /// What references stood for when they were read last.
     pub fn cache(&self) -> Cache {
         Cache(self.backend.clone())
+    }
+
+    /// What is known of publications, the past ones and those that were cut off.
+    pub fn publications(&self) -> Publications {
+        Publications { backend: self.backend.clone(), options: self.options.clone() }
     }
 
     pub(crate) fn backend(&self) -> &Arc<dyn Backend> {

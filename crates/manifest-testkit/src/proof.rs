@@ -14,7 +14,8 @@
 //! - [`planted`]: links planted by others, odd paths and names, a clock that jumps;
 //! - [`scale`]: many lists, a long list, a long history;
 //! - [`collect`]: garbage is collected in a store of many blobs while others write;
-//! - [`soak`]: hours of edits on a disk that fails now and then.
+//! - [`soak`]: hours of edits on a disk that fails now and then;
+//! - [`publish`]: pushes are killed at random moments, and then resumed or taken back.
 
 mod bits;
 mod chance;
@@ -30,6 +31,7 @@ mod machine;
 mod material;
 mod planted;
 mod power;
+mod publish;
 mod scale;
 mod soak;
 mod subject;
@@ -48,6 +50,7 @@ pub use locks::{Locks, locks};
 pub use machine::{Machine, machine};
 pub use planted::{Planted, planted};
 pub use power::{Power, power};
+pub use publish::{Publish, publish};
 pub use scale::{Scale, scale};
 pub use soak::{Soak, soak};
 pub use subject::Subject;

@@ -1,5 +1,6 @@
 //! `manifest push`
 
+mod cutoff;
 mod gates;
 mod report;
 mod target;
@@ -8,9 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use manifest_core::{Encoded, Format};
-use manifest_publish::{Content, Effort, PushOptions, Target, dry_run, entries_of, pool, push};
-use manifest_store::{Record, Store, StoreError};
+use manifest_core::{Digest, Encoded, Format};
+use manifest_publish::{
+    Content, Effort, Journal, Published, PushOptions, Target, dry_run, entries_of, pool, push,
+};
+use manifest_store::{Record, RecordId, Store, StoreError};
 use manifest_transport::Location;
 
 use self::gates::GateArgs;
@@ -28,6 +31,9 @@ use crate::outputfile::OutputFile;
 ///
 /// Everything is brought to every target by digest before the first tag moves anywhere. When a tag cannot be moved,
 /// those that have moved go back to what they meant before, unless somebody else has moved them since.
+///
+/// How far a push is is written down in the store, so that one that was cut off can be resumed or taken back;
+/// manifest publications shows it.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,10 +42,13 @@ Examples:
   manifest push app:1.0 oci:layout:1.0
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
-  manifest push --digestfile app.digest registry.example.com/app:1.0")]
+  manifest push --digestfile app.digest registry.example.com/app:1.0
+  manifest push --resume app:1.0
+  manifest push --abort app:1.0")]
 pub(crate) struct Push {
     /// The list: its name, its id, or at least 12 digits of its id
-    list: String,
+    #[arg(required_unless_present_any = ["resume", "abort"])]
+    list: Option<String>,
     /// Where to: docker://HOST/REPOSITORY[:TAG,…] or oci:DIRECTORY[:NAME]; several are one publication [default: the list's own name]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
@@ -70,6 +79,14 @@ pub(crate) struct Push {
     /// Remove the list from the store when it is pushed
     #[arg(long = "rm", visible_alias = "purge", short = 'p')]
     remove: bool,
+    /// Go on with the newest push that was cut off, of LIST if that is given: with the list as it was then, to the same
+    /// targets; nothing moves a tag that somebody else has moved since
+    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "GateArgs"])]
+    resume: bool,
+    /// Take the newest push back that was cut off, of LIST if that is given: tags that it moved mean again what they meant
+    /// before; content stays
+    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "GateArgs"])]
+    abort: bool,
     /// Accepted for scripts: signatures are never taken along
     #[arg(long, hide = true)]
     remove_signatures: bool,
@@ -81,8 +98,16 @@ pub(crate) struct Push {
 
 impl Push {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        match &self.list {
+            _ if self.resume => self.resume(context).await,
+            Some(list) if !self.abort => self.push(list, context).await,
+            _ => self.abort(context).await,
+        }
+    }
+
+    async fn push(&self, list: &str, context: &Context) -> Result<u8, CliError> {
         let store = context.store()?;
-        let record = store.load(&selector(&self.list)?).await?;
+        let record = store.load(&selector(list)?).await?;
         let named = self.targets(&record)?;
         let locations: Vec<&Location> = named.iter().map(|named| &named.location).collect();
         let transport = context.transport(&self.registry, &locations)?;
@@ -108,36 +133,30 @@ impl Push {
             context.ui.result(&text, &report(targets))?;
             return Ok(0);
         }
-        let digestfile = self.digestfile.as_deref().map(OutputFile::prepare).transpose()?;
-        let metadata = self.metadata_file.as_deref().map(OutputFile::prepare).transpose()?;
+        let files = self.files()?;
         if content.entries.is_empty() {
             context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
-        let published = push(&transport, content, &targets, &options, &context.ui).await?;
+        let journal = Journal::new(store.publications(), &record);
+        let published = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await?;
         if !self.remove {
-            note(&store, &record, &named, &list, context).await;
+            note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
         }
-        for (to, done) in named.iter().zip(&published) {
-            match done {
-                Ok(outcome) => {
-                    context.ui.note(format_args!("pushed {} to {to}: {}", shown(&record), summary(outcome)));
-                }
-                Err(error) => context.ui.note(format_args!("warning: {to} was left out: {}", chain(error))),
-            }
-        }
+        journal.finish(&published, &context.ui).await;
         let targets = named.iter().zip(&published).map(|(to, done)| Delivered::done(to, done)).collect();
-        let report = report(targets);
-        context.ui.result(&format!("{}\n", list.digest), &report)?;
-        if let Some(file) = digestfile {
-            file.write(&list.digest.to_string())?;
-        }
-        if let Some(file) = metadata {
-            file.write(&report.text()?)?;
-        }
+        files.tell(context, &shown(&record), (&named, &published), &report(targets))?;
         if self.remove {
             remove(&store, &record, context).await?;
         }
         Ok(0)
+    }
+
+    /// The files that are asked for, before anything is sent.
+    fn files(&self) -> Result<Files, CliError> {
+        Ok(Files {
+            digest: self.digestfile.as_deref().map(OutputFile::prepare).transpose()?,
+            metadata: self.metadata_file.as_deref().map(OutputFile::prepare).transpose()?,
+        })
     }
 
     /// Where to push: what is given, else the registry that the list's own name names.
@@ -176,12 +195,43 @@ impl Push {
     }
 }
 
+/// The files in which a result is written down.
+struct Files {
+    digest: Option<OutputFile>,
+    metadata: Option<OutputFile>,
+}
+
+impl Files {
+    /// Tells what was pushed: to people, to programs and in files.
+    fn tell(
+        self,
+        context: &Context,
+        title: &str,
+        (named, published): (&[Named], &Published),
+        report: &Report,
+    ) -> Result<(), CliError> {
+        for (to, done) in named.iter().zip(published) {
+            match done {
+                Ok(outcome) => context.ui.note(format_args!("pushed {title} to {to}: {}", summary(outcome))),
+                Err(error) => context.ui.note(format_args!("warning: {to} was left out: {}", chain(error))),
+            }
+        }
+        context.ui.result(&format!("{}\n", report.digest()), report)?;
+        if let Some(file) = self.digest {
+            file.write(report.digest())?;
+        }
+        if let Some(file) = self.metadata {
+            file.write(&report.text()?)?;
+        }
+        Ok(())
+    }
+}
+
 /// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.
-async fn note(store: &Store, record: &Record, to: &[Named], list: &Encoded, context: &Context) {
+async fn note(store: &Store, id: RecordId, title: &str, to: &[Named], list: Digest, context: &Context) {
     let to = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    if let Err(error) = store.note_push(&record.id().into(), &to, list.digest).await {
-        let what = shown(record);
-        context.ui.note(format_args!("warning: the push is not noted in {what}: {}", chain(&error)));
+    if let Err(error) = store.note_push(&id.into(), &to, list).await {
+        context.ui.note(format_args!("warning: the push is not noted in {title}: {}", chain(&error)));
     }
 }
 

@@ -13,10 +13,13 @@ use super::{Backend, Key, LockKey, NAME_LIMIT, Slot, Stop, Version};
 use crate::files::{Files, Kind, ReadFailure};
 use crate::lock::{Attempt, Guard, Holder, Sharing, try_look};
 use crate::record::{MAX_SIZE, VERSION};
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 
 /// The content of the version file.
 const VERSION_FILE: &str = "manifest-store 1\n";
+
+/// Where it is written down how far publications are.
+const PUBLICATIONS: &str = "publications";
 
 /// A store in a directory. Cheap to make; nothing is read before it is used.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl Backend for Local {
         let path = self.path(key);
         let limit = match key {
             Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
-            Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
+            Key::Record(_) | Key::Cache(_) | Key::Publication(_) => MAX_SIZE as u64,
         };
         match self.files.read(&path, limit) {
             Ok(bytes) => Ok(Slot { bytes: Some(bytes), version: Version::Locked }),
@@ -82,8 +85,8 @@ impl Backend for Local {
 
     fn write(&self, key: &Key, parts: &[&[u8]], over: &Version) -> Result<(), Stop> {
         let (dir, file, label) = self.spot(key);
-        if let Key::Cache(_) = key {
-            self.make_cache()?;
+        if let Key::Cache(_) | Key::Publication(_) = key {
+            self.make_spare(&dir)?;
         }
         let existing = if *over == Version::Absent { Existing::Keep } else { Existing::Replace };
         Ok(self.put(&dir, &file, &label, parts, existing)?)
@@ -129,20 +132,16 @@ impl Backend for Local {
     }
 
     fn name_files(&self) -> Result<Vec<String>, StoreError> {
-        match self.files.list(&self.names()) {
-            Ok(files) => Ok(files.into_iter().filter(|file| !file.starts_with('.')).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(StoreError::Io("list", self.names(), error)),
-        }
+        self.files_in(self.names())
     }
 
     fn cached(&self) -> Result<Vec<String>, StoreError> {
-        let dir = self.cache();
-        match self.files.list(&dir) {
-            Ok(files) => Ok(files.into_iter().filter(|file| !file.starts_with('.')).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(StoreError::Io("list", dir, error)),
-        }
+        self.files_in(self.cache())
+    }
+
+    fn publications(&self) -> Result<Vec<PublicationId>, StoreError> {
+        let files = self.files_in(self.root.join(PUBLICATIONS))?;
+        Ok(files.iter().filter_map(|file| file.parse().ok()).collect())
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -220,25 +219,34 @@ impl Local {
             }),
             LockKey::Name(name) => self.files.lock(&path(format!("name-{}", name_file(name))), note),
             LockKey::Record(id) => self.files.lock(&path(format!("record-{id}")), note),
+            LockKey::Publication(id) => self.files.lock(&path(format!("publication-{id}")), note),
         }
     }
 
-    /// Makes the directory of what is remembered, which a store can do without.
-    fn make_cache(&self) -> Result<(), StoreError> {
-        let dir = self.cache();
-        match self.files.kind(&dir) {
+    /// The files in a directory but those that are being written; none when it is not there.
+    fn files_in(&self, dir: PathBuf) -> Result<Vec<String>, StoreError> {
+        match self.files.list(&dir) {
+            Ok(files) => Ok(files.into_iter().filter(|file| !file.starts_with('.')).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::Io("list", dir, error)),
+        }
+    }
+
+    /// Makes a directory that a store can do without.
+    fn make_spare(&self, dir: &Path) -> Result<(), StoreError> {
+        match self.files.kind(dir) {
             Ok(Kind::Directory) => Ok(()),
             Ok(Kind::Other) => Err(StoreError::damaged(dir, "it is not a directory")),
             Ok(Kind::Missing) => {
                 self.prepare()?;
-                match self.files.make_dir(&dir) {
+                match self.files.make_dir(dir) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        Err(StoreError::Io("create", dir, error))
+                        Err(StoreError::Io("create", dir.to_owned(), error))
                     }
                     _ => self.sync_dir(&self.root),
                 }
             }
-            Err(error) => Err(StoreError::Io("read", dir, error)),
+            Err(error) => Err(StoreError::Io("read", dir.to_owned(), error)),
         }
     }
 
@@ -249,6 +257,7 @@ impl Local {
             Key::Name(name) => (self.names(), name_file(name), name_file(name)),
             Key::NameFile(file) => (self.names(), file.clone(), file.clone()),
             Key::Cache(file) => (self.cache(), file.clone(), "cache".to_owned()),
+            Key::Publication(id) => (self.root.join(PUBLICATIONS), id.to_string(), id.to_string()),
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use manifest_core::Digest;
 
 use crate::gc::Marks;
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 
 /// The blobs of a store: content under its digest, which is written once and never changed.
 ///
@@ -138,6 +138,7 @@ pub(crate) enum Aside {
     Record(RecordId),
     NameFile(String),
     Cache(String),
+    Publication(PublicationId),
     Blob(Digest),
 }
 

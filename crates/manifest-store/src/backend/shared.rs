@@ -26,7 +26,7 @@ use super::{Backend, Key, LockKey, NAME_LIMIT, Slot, Stop, Version};
 use crate::lock::{Attempt, Guard};
 use crate::place::Bucket;
 use crate::record::MAX_SIZE;
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 use envelope::State;
 use objects::{Committed, Objects};
 
@@ -152,7 +152,7 @@ impl Backend for Shared {
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let limit = match key {
             Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
-            Key::Record(_) | Key::Cache(_) => MAX_SIZE as u64,
+            Key::Record(_) | Key::Cache(_) | Key::Publication(_) => MAX_SIZE as u64,
         };
         let Some(object) = self.block_on(self.objects.read(&spot(key), limit))? else {
             return Ok(Slot { bytes: None, version: Version::Absent });
@@ -168,7 +168,7 @@ impl Backend for Shared {
     fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop> {
         self.block_on(async {
             self.commit(key, State::Gone, &[], over).await?;
-            if let Key::Record(_) = key {
+            if let Key::Record(_) | Key::Publication(_) = key {
                 // It is removed by now; what stays would say so.
                 drop(self.objects.delete(&spot(key)).await);
             }
@@ -204,6 +204,11 @@ impl Backend for Shared {
         Ok(files)
     }
 
+    fn publications(&self) -> Result<Vec<PublicationId>, StoreError> {
+        let names = self.block_on(self.objects.list("publications"))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     fn path(&self, key: &Key) -> PathBuf {
         self.objects.path(&spot(key))
     }
@@ -235,5 +240,6 @@ fn spot(key: &Key) -> String {
         Key::Name(name) => format!("names/{}", name_file(name)),
         Key::NameFile(file) => format!("names/{file}"),
         Key::Cache(file) => format!("cache/{file}"),
+        Key::Publication(id) => format!("publications/{id}"),
     }
 }

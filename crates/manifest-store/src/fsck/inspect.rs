@@ -10,7 +10,7 @@ use crate::backend::{Aside, Backend, Key, LockKey, Stop, Stray};
 use crate::cache;
 use crate::catalog::Catalog;
 use crate::lock::{Attempt, Guard};
-use crate::{Record, RecordId, StoreError};
+use crate::{PublicationId, Record, RecordId, StoreError, publications};
 
 /// What is to be done where nothing can be moved aside.
 const BY_HAND: &str = "move it elsewhere with the tools of the service";
@@ -63,6 +63,7 @@ impl<'a> Inspection<'a> {
         self.names()?;
         self.blobs()?;
         self.cache()?;
+        self.publications()?;
         for stray in others {
             self.add(Finding::leftover(stray.path.display(), stray.what));
         }
@@ -157,6 +158,39 @@ impl<'a> Inspection<'a> {
         match self.catalog.read_raw(id) {
             Err(StoreError::Damaged { .. }) => Ok(self.backend().set_aside(&Aside::Record(id))?.is_some()),
             // What cannot be read now may be whole.
+            Err(error) => Err(error),
+            Ok(_) => Ok(false),
+        }
+    }
+
+    fn publications(&mut self) -> Result<(), StoreError> {
+        for id in self.backend().publications()? {
+            let path = self.backend().path(&Key::Publication(id));
+            match publications::read(self.backend(), id) {
+                Ok(_) => {}
+                Err(_) if self.knows(&path) => {}
+                Err(StoreError::Damaged { what, .. }) => {
+                    let moved = self.repair == Repair::Yes && self.move_publication(id)?;
+                    let lost = "how far a push is, and what its tags meant before; lists and registries are not affected";
+                    self.add(Finding::damage(&path, what, lost).repair(self.aside(), moved));
+                }
+                Err(error @ StoreError::NewerVersion { .. }) => {
+                    let lost = "nothing; a newer release reads it";
+                    self.add(Finding::damage(&path, error.to_string(), lost));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for what is known of a publication.
+    fn move_publication(&self, id: PublicationId) -> Result<bool, StoreError> {
+        let Some(_guard) = self.lock(&LockKey::Publication(id))? else { return Ok(false) };
+        match publications::read(self.backend(), id) {
+            Err(StoreError::Damaged { .. }) => {
+                Ok(self.backend().set_aside(&Aside::Publication(id))?.is_some())
+            }
             Err(error) => Err(error),
             Ok(_) => Ok(false),
         }

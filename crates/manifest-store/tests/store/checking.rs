@@ -363,3 +363,62 @@ async fn in_a_bucket_what_is_told_to_be_possible_is() {
     remember().await;
     assert!(store.cache().find(reference).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_publication_is_carried_out_by_one_process_and_its_lock_goes_with_it() {
+    let home = Home::new();
+    let (store, publications) = (home.store(), home.store().publications());
+    let id = publications.new_id().unwrap();
+    publications.put(id, b"something").await.unwrap();
+    let lease = publications.lease(id).await.unwrap();
+    let refused = publications.lease(id).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Busy(what, ..) if *what == format!("the push {id}")), "{refused}");
+    drop(lease);
+    drop(publications.lease(id).await.unwrap());
+    let lock = home.root().join("locks").join(format!("publication-{id}"));
+    let beside = home.root().join("publications").join(format!(".tmp-{id}-0123"));
+    overwrite(&beside, b"");
+    for is_there in [true, false] {
+        store.collect(crate::collecting::at_once()).await.unwrap();
+        assert_eq!((lock.exists(), beside.exists()), (is_there, false));
+        assert!(check(&store).await.findings.is_empty());
+        publications.remove(id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_publication_is_told_and_moved_aside() {
+    let home = Home::new();
+    let publications = home.store().publications();
+    let id = publications.new_id().unwrap();
+    publications.put(id, b"something").await.unwrap();
+    let file = home.root().join("publications").join(id.to_string());
+    let whole = std::fs::read(&file).unwrap();
+    let text = String::from_utf8(whole).unwrap();
+    for (damaged, part) in [
+        (text.replace("thing", "thinG"), "checksum"),
+        (text.replace("manifest-", "-"), "does not begin like a publication"),
+        (String::new(), "does not begin like a publication"),
+    ] {
+        overwrite(&file, damaged.as_bytes());
+        let refused = publications.get(id).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Damaged { what, .. } if what.contains(part)), "{refused}");
+        let report = home.store().check(Repair::No).await.unwrap();
+        assert!(report.is_damaged() && report.findings.len() == 1, "{report:?}");
+    }
+    let report = home.store().check(Repair::Yes).await.unwrap();
+    assert!(report.findings[0].repaired, "{report:?}");
+    assert_eq!(publications.ids().await.unwrap(), []);
+    assert_eq!(std::fs::read_dir(home.root().join("lost+found")).unwrap().count(), 1);
+
+    overwrite(&file, text.replace("publication 1 ", "publication 2 ").as_bytes());
+    let refused = publications.get(id).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NewerVersion { found: 2, known: 1, .. }), "{refused}");
+    let report = home.store().check(Repair::Yes).await.unwrap();
+    assert!(file.exists() && report.is_damaged(), "{report:?}");
+    overwrite(&file, b"rubbish");
+    assert!(publications.remove(id).await.unwrap());
+    overwrite(&home.root().join("publications/stray"), b"");
+    let report = home.store().check(Repair::No).await.unwrap();
+    assert!(report.findings[0].what.contains("does not belong here"), "{report:?}");
+}

@@ -40,6 +40,7 @@ macro_rules! with_sentences {
             an_edit_of_nothing_changes_nothing
             a_list_that_cannot_be_written_is_refused
             the_format_is_the_one_asked_for
+            what_is_known_of_a_publication_is_replaced_as_a_whole
             a_published_list_keeps_its_bytes_until_it_is_edited
             sources_follow_the_entries
             records_come_newest_first

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 
 use manifest_core::{Annotate, Digest, EncodeError, Format, List, OnConflict};
-use manifest_store::{Base, Draft, Force, IfTaken, Selector, Store, StoreError, UpdateError};
+use manifest_store::{Base, Draft, Force, IfTaken, Repair, Selector, Store, StoreError, UpdateError};
 
+use crate::collecting::at_once;
 use crate::fixture::{add, digests, draft, entry, name, source, which};
 
 pub(crate) use crate::blobs::{
@@ -42,6 +43,28 @@ pub(crate) async fn what_is_saved_is_loaded(store: &Store) {
     assert_eq!(loaded.id(), made.id());
     assert_eq!(loaded.created(), made.created());
     assert!(loaded.updated() > made.updated());
+}
+
+pub(crate) async fn what_is_known_of_a_publication_is_replaced_as_a_whole(store: &Store) {
+    let publications = store.publications();
+    assert_eq!(publications.ids().await.unwrap(), []);
+    let (one, two) = (publications.new_id().unwrap(), publications.new_id().unwrap());
+    assert!(two > one, "ids sort by age");
+    assert_eq!(publications.get(one).await.unwrap(), None);
+    assert!(!publications.remove(one).await.unwrap());
+    publications.put(one, b"first").await.unwrap();
+    publications.put(two, b"").await.unwrap();
+    publications.put(one, b"then\nthis").await.unwrap();
+    assert_eq!(publications.get(one).await.unwrap().as_deref(), Some(&b"then\nthis"[..]));
+    assert_eq!(publications.ids().await.unwrap(), [two, one], "the newest first");
+    assert!(store.check(Repair::No).await.unwrap().findings.is_empty());
+    store.collect(at_once()).await.unwrap();
+    drop(publications.lease(two).await.unwrap());
+    let lease = publications.lease(two).await.unwrap();
+    drop(lease);
+    assert!(publications.remove(two).await.unwrap());
+    assert_eq!((publications.get(two).await.unwrap(), publications.ids().await.unwrap()), (None, vec![one]));
+    assert!(!publications.remove(two).await.unwrap());
 }
 
 pub(crate) async fn a_store_that_is_not_there_is_empty(store: &Store) {

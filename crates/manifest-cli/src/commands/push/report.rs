@@ -1,7 +1,7 @@
 //! What a push did, or would do, for people and programs.
 
 use manifest_core::{Encoded, Format};
-use manifest_publish::{Action, Outcome, Plan, Planned, PublishError, TagMoved};
+use manifest_publish::{Action, Outcome, Plan, Planned, Publication, PublishError, TagMoved};
 use manifest_store::Record;
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub(super) struct Report {
     schema: &'static str,
     digest: String,
     media_type: String,
-    size: usize,
+    size: u64,
     dry_run: bool,
     converted: bool,
     targets: Vec<Delivered>,
@@ -56,11 +56,29 @@ impl Report {
             schema: "push/2",
             digest: list.digest.to_string(),
             media_type: list.media_type.to_string(),
-            size: list.bytes.len(),
+            size: list.bytes.len() as u64,
             dry_run,
             converted: list.digest != record.encoded().digest,
             targets,
         }
+    }
+
+    /// The same of a push that was cut off.
+    pub(super) fn resumed(publication: &Publication, targets: Vec<Delivered>) -> Self {
+        Self {
+            schema: "push/2",
+            digest: publication.digest.to_string(),
+            media_type: publication.media_type.to_string(),
+            size: publication.size,
+            dry_run: false,
+            converted: false,
+            targets,
+        }
+    }
+
+    /// The digest of what was pushed.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// As one JSON document.

@@ -8,16 +8,16 @@ use manifest_core::Digest;
 use super::blob::{BLOBS, INTAKES};
 use super::intake::{TEMPORARY, random_name};
 use super::sweep::{ALGORITHMS, Place, is_hash};
-use super::{Local, unreadable};
+use super::{Local, PUBLICATIONS, unreadable};
 use crate::backend::{Aside, Stray};
 use crate::files::dir::{FileKind, Stat};
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 
 /// Where damaged things go.
 pub(super) const LOST: &str = "lost+found";
 
 /// The directories of a store.
-const DIRS: [&str; 7] = ["records", "names", "locks", "cache", BLOBS, INTAKES, LOST];
+const DIRS: [&str; 8] = ["records", "names", "locks", "cache", PUBLICATIONS, BLOBS, INTAKES, LOST];
 
 impl Local {
     pub(super) fn find_strays(&self) -> Result<Vec<Stray>, StoreError> {
@@ -68,6 +68,7 @@ impl Local {
             Aside::Record(id) => (self.open_dir("records")?, id.to_string()),
             Aside::NameFile(file) => (self.open_dir("names")?, file.clone()),
             Aside::Cache(file) => (self.open_dir("cache")?, file.clone()),
+            Aside::Publication(id) => (self.open_dir(PUBLICATIONS)?, id.to_string()),
             Aside::Blob(digest) => (self.open_blobs(digest.algorithm())?, digest.hex()),
         };
         let (Some(dir), Some(root)) = (dir, self.open_root()?) else { return Ok(None) };
@@ -77,6 +78,7 @@ impl Local {
             Aside::Record(_) => "record",
             Aside::NameFile(_) => "name",
             Aside::Cache(_) => "cache",
+            Aside::Publication(_) => "publication",
             Aside::Blob(_) => "blob",
         };
         let chance: String = random_name()?.chars().take(8).collect();
@@ -142,7 +144,10 @@ impl Place {
 fn belongs(dir: &str, file: &str) -> bool {
     match dir {
         "records" => file.parse::<RecordId>().is_ok(),
-        "locks" => file == "pool" || file.starts_with("record-") || file.starts_with("name-"),
+        PUBLICATIONS => file.parse::<PublicationId>().is_ok(),
+        "locks" => {
+            file == "pool" || ["record-", "name-", "publication-"].iter().any(|kind| file.starts_with(kind))
+        }
         INTAKES => file.len() == 32 && crate::id::is_hex(file),
         _ => !file.starts_with('.'),
     }

@@ -10,13 +10,13 @@ use manifest_core::{Algorithm, Digest};
 
 use super::blob::INTAKES;
 use super::intake::TEMPORARY;
-use super::{Local, unreadable};
+use super::{Local, PUBLICATIONS, unreadable};
 use crate::backend::{Leftover, MarkBlobs, Plan, Swept, Touch};
 use crate::files::ReadFailure;
 use crate::files::dir::{Dir, File, FileKind, Owner, Stat, owner};
 use crate::gc::Marks;
 use crate::lock::{Attempt, Guard, Sharing, try_look};
-use crate::{RecordId, StoreError};
+use crate::{PublicationId, RecordId, StoreError};
 
 /// The algorithms whose blobs are kept.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
@@ -62,8 +62,13 @@ impl Local {
 
     pub(super) fn tidy_files(&self, plan: &Plan) -> Result<Vec<Leftover>, StoreError> {
         let mut leftovers = Vec::new();
-        // What is written beside records and names is written under their locks.
-        let locks: [(_, LockOf); 3] = [("records", record_lock), ("names", name_lock), ("cache", no_lock)];
+        // What is written beside records, names and publications is written under their locks.
+        let locks: [(_, LockOf); 4] = [
+            ("records", record_lock),
+            ("names", name_lock),
+            ("cache", no_lock),
+            (PUBLICATIONS, publication_lock),
+        ];
         for (name, lock) in locks {
             if let Some(dir) = self.open_dir(name)? {
                 let place = Place { dir, path: self.root.join(name) };
@@ -77,6 +82,7 @@ impl Local {
         if plan.touch == Touch::Remove && cfg!(unix) {
             self.drop_locks("records", "record-", record_lock)?;
             self.drop_locks("names", "name-", name_lock)?;
+            self.drop_locks(PUBLICATIONS, "publication-", publication_lock)?;
         }
         Ok(leftovers)
     }
@@ -170,6 +176,11 @@ fn record_lock(label: &str) -> Option<String> {
 /// The lock of what is written beside a name.
 fn name_lock(label: &str) -> Option<String> {
     is_escaped(label).then(|| format!("name-{label}"))
+}
+
+/// The lock of what is written beside a publication.
+fn publication_lock(label: &str) -> Option<String> {
+    label.parse::<PublicationId>().ok().map(|id| format!("publication-{id}"))
 }
 
 fn no_lock(_: &str) -> Option<String> {

@@ -1,0 +1,60 @@
+//! Publications that were cut off: they go on, or back.
+
+use futures_util::future::join_all;
+use manifest_transport::{Place, Transport};
+
+use crate::error::PublishError;
+use crate::gate::Gates;
+use crate::journal::{Journal, Publication};
+use crate::lot::Lot;
+use crate::push::{Content, Course, Expectations, Progress, Published, PushOptions, Target};
+use crate::tags::{Undone, try_back, written};
+
+/// Goes on with a publication that was cut off: the list is what it was when that began, what has arrived is not sent
+/// again, and gates are not judged again. A tag may mean what it meant then, or the list.
+///
+/// `targets` are those of the publication, in their order; `here` is what the store holds itself. Of the options only
+/// [`PushOptions::jobs`] and [`PushOptions::settle`] count.
+///
+/// # Errors
+/// [`PublishError::Unexpected`] when somebody else has moved a tag, and then no tag moves; [`PublishError::Ended`]; else as
+/// [`push`](crate::push()).
+pub async fn resume(
+    transport: &Transport,
+    (publication, targets): (&Publication, &[Target]),
+    here: Option<&Place>,
+    options: &PushOptions,
+    progress: &dyn Progress,
+    journal: &Journal,
+) -> Result<Published, PublishError> {
+    let (list, entries) = publication.content().ok_or(PublishError::Ended(publication.id))?;
+    let content = Content { list: &list, entries: &entries, sources: &publication.sources, here };
+    let options = PushOptions {
+        entries: publication.entries,
+        gates: Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() },
+        expected: Expectations::default(),
+        ..options.clone()
+    };
+    let course = Course::new(transport, content, targets, &options, Some(journal))?;
+    let lots = targets.iter().zip(&publication.targets);
+    let mut lots: Vec<Lot<'_>> =
+        lots.map(|(target, planned)| Lot::again(target, planned, publication)).collect();
+    course.look_again(&mut lots).await?;
+    course.run(lots, progress).await
+}
+
+/// Takes back a publication that was cut off: each tag that means its list goes back to what it meant before. Content
+/// stays where it is. What became of each tag that it was to move.
+///
+/// # Errors
+/// [`PublishError::Transport`] when a tag could not be asked for or set, after the others were tried; it can be done again.
+pub async fn abort(publication: &Publication, targets: &[Target]) -> Result<Vec<Undone>, PublishError> {
+    let lots = targets.iter().zip(&publication.targets);
+    let lots: Vec<Lot<'_>> = lots.map(|(target, planned)| Lot::again(target, planned, publication)).collect();
+    let tags = lots.iter().flat_map(|lot| lot.before().map(|tag| (&lot.target().place, tag)));
+    let undone = join_all(tags.map(|(place, before)| async move {
+        let stays = try_back(place, before, publication.digest).await?;
+        Ok(Undone { tag: written(place, &before.name), stays: stays.map(str::to_owned) })
+    }));
+    undone.await.into_iter().collect()
+}
