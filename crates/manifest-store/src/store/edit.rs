@@ -28,7 +28,7 @@ impl Store {
     ///
     /// # Errors
     /// [`UpdateError::Edit`] is what the edit returned. [`UpdateError::Store`] is [`StoreError::Busy`] after
-    /// [`StoreOptions::lock_timeout`], [`StoreError::NotAList`], or what [`Store::load`] and [`Store::create`] fail with.
+    /// [`StoreOptions::lock_timeout`](crate::StoreOptions::lock_timeout), [`StoreError::NotAList`], or what [`Store::load`] and [`Store::create`] fail with.
     pub async fn update<T, E>(
         &self,
         which: &Selector,
