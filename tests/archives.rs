@@ -182,6 +182,10 @@ fn an_import_that_is_interrupted_leaves_nothing_under_the_name_of_a_digest() {
     }
     assert_eq!(check_blobs(&workspace), image.blobs().len() + 1);
     let digest = image.digest().to_string();
-    assert_eq!(json(&workspace, "ls")["lists"].as_array().unwrap().len(), 1);
-    assert_eq!(json(&workspace, "ls")["lists"][0]["digest"], *digest);
+    // One that was killed between its record and its name has left a record without a name.
+    let listed = json(&workspace, "ls");
+    let named = |list: &&Value| !list["names"].as_array().unwrap().is_empty();
+    let lists: Vec<_> = listed["lists"].as_array().unwrap().iter().filter(named).collect();
+    assert_eq!(lists.len(), 1, "{listed}");
+    assert_eq!(lists[0]["digest"], *digest);
 }
