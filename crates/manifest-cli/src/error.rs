@@ -1,17 +1,20 @@
 //! Errors for people and programs: what failed, what would help, and the exit code.
 
+mod meaning;
+
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
-use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
-use manifest_store::{HeldBy, PublicationId, StoreError, UpdateError};
+use manifest_publish::{ImportError, PublishError, ResolveError};
+use manifest_store::{PublicationId, StoreError, UpdateError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::config::ConfigError;
-use manifest_transport::{ArchiveError, LocationError, TransportError};
+use manifest_transport::{LocationError, TransportError};
 use serde::Serialize;
 
+use self::meaning::Meaning;
 use crate::context::Context;
 use crate::table::clean;
 
@@ -165,23 +168,6 @@ struct Body {
     exit: u8,
 }
 
-/// What an error means: a word for programs, the exit code, and what would help.
-struct Meaning {
-    kind: &'static str,
-    exit: u8,
-    hint: Option<String>,
-}
-
-const fn meaning(kind: &'static str, exit: u8) -> Meaning {
-    Meaning { kind, exit, hint: None }
-}
-
-impl Meaning {
-    fn hint(self, text: impl Into<String>) -> Self {
-        Self { hint: Some(text.into()), ..self }
-    }
-}
-
 impl CliError {
     /// The exit code.
     pub(crate) fn exit(&self) -> u8 {
@@ -239,50 +225,7 @@ impl CliError {
         }
         causes
     }
-
-    fn meaning(&self) -> Meaning {
-        match self {
-            Self::Misuse(_, hint) => meaning("misuse", 2).hint(*hint),
-            Self::Name(..) => meaning("invalid_reference", 2)
-                .hint("a list is named [HOST/]NAME[:TAG] in lower case; app stands for localhost/app:latest"),
-            Self::Location(_) => meaning("invalid_reference", 2).hint(IMAGES),
-            Self::Store(error) => store(error),
-            Self::Edit(error) => edit(error),
-            Self::Encode(error) => encode(error),
-            Self::Resolve(error) => resolve(error),
-            Self::Publish(error) => publish(error),
-            Self::Import(error) => import(error),
-            Self::Held { lists_only, .. } => held(*lists_only),
-            Self::NoSuchPlatform(..) => meaning("no_such_platform", 3),
-            Self::Configuration(_) => {
-                meaning("configuration", 2).hint("docs/configuration.md lists what the files may hold")
-            }
-            Self::NoLogin(_) => meaning("login_not_found", 3).hint("manifest login HOST keeps one"),
-            Self::NotRemembered(_) => {
-                meaning("not_remembered", 3).hint("manifest cache ls shows what is remembered")
-            }
-            Self::NothingCutOff(_) => {
-                meaning("nothing_cut_off", 3).hint("manifest publications shows what became of each push")
-            }
-            Self::NoSuchPublication(_) => {
-                meaning("no_such_publication", 3).hint("manifest publications shows those there are")
-            }
-            Self::Advised(error, hint) => error.meaning().hint(hint),
-            Self::File(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
-                meaning("file_not_found", 3)
-            }
-            Self::File(_, _, error) => Meaning { hint: None, ..io_error(error, "", None) },
-            Self::Output(_) | Self::Start(_) => meaning("io", 12),
-            Self::ClosedPipe => meaning("closed_pipe", 0),
-            Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
-            Self::Interrupted(Signal::Terminate) => meaning("terminated", 143),
-        }
-    }
 }
-
-/// How images are named.
-const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME], \
-     docker-archive:FILE[:NAME] or store:LIST";
 
 /// An error with its causes, on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
@@ -293,292 +236,4 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
-}
-
-fn held(lists_only: bool) -> Meaning {
-    let hint = if lists_only {
-        "remove those lists first, or their entries of it; --force removes it all the same"
-    } else {
-        "manifest release LIST --by WHO ends a hold; --force removes it all the same"
-    };
-    meaning("held", 4).hint(hint)
-}
-
-fn store(error: &StoreError) -> Meaning {
-    match error {
-        StoreError::NotFound(_) => meaning("list_not_found", 3).hint("manifest ls shows the lists there are"),
-        StoreError::NoBlob(_) => meaning("blob_not_found", 3)
-            .hint("the store keeps what was imported or pulled; manifest df counts it"),
-        StoreError::NotThatContent { .. } => meaning("bad_content", 7),
-        StoreError::ShortGrace { .. } => {
-            meaning("misuse", 2).hint("--no-writers says that nobody else uses the store at the moment")
-        }
-        StoreError::NameTaken { .. } => meaning("name_taken", 4)
-            .hint("--if-exists amend adds to the list that is there, --if-exists replace starts anew"),
-        StoreError::SeveralNames { .. } => {
-            meaning("several_names", 4).hint("name one of them to remove that name only, or add --force")
-        }
-        StoreError::Held { by, .. } => held(by.iter().all(|by| matches!(by, HeldBy::List(_)))),
-        StoreError::NotAList(_) => meaning("not_a_list", 2)
-            .hint("an image is kept as it is; manifest add LIST IMAGE puts it into a list"),
-        StoreError::NoManifest(_) => meaning("bad_content", 7),
-        StoreError::NothingToUndo(_) => {
-            meaning("nothing_to_undo", 3).hint("manifest history LIST shows what was done")
-        }
-        StoreError::NoSuchChange { .. } => {
-            meaning("no_such_change", 3).hint("manifest history LIST shows the numbers")
-        }
-        StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
-        StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),
-        StoreError::Damaged { .. } => meaning("damaged", 7)
-            .hint("manifest fsck tells what is lost; put the file back from a backup, or let fsck --repair move it aside"),
-        StoreError::NewerVersion { .. } => meaning("newer_version", 7).hint("update this program"),
-        StoreError::Unencodable(error) => encode(error),
-        StoreError::NotDurable(..) => {
-            meaning("not_durable", 11).hint("run the command again; that is harmless")
-        }
-        StoreError::TooLarge(_) | StoreError::NotToBeKept(_) => meaning("too_large", 2),
-        StoreError::Address { .. } => meaning("store_address", 2).hint(
-            "a store is a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX; what else a \
-             cloud needs comes from its environment variables, such as AZURE_STORAGE_ACCOUNT_NAME",
-        ),
-        StoreError::NoSharedStores(_) => meaning("store_address", 2)
-            .hint("build manifest with its default features, or name a directory"),
-        StoreError::BrokenPromise { .. } => meaning("store_unsafe", 12)
-            .hint("a store needs a service that keeps conditional writes, as S3, Azure and Google do"),
-        StoreError::Forbidden(..) => meaning("store_forbidden", 6)
-            .hint("the login comes from the environment variables of the cloud, such as AWS_ACCESS_KEY_ID"),
-        StoreError::Unreachable(..) => meaning("store_unreachable", 5)
-            .hint("nothing was changed; check the endpoint and region in the environment"),
-        StoreError::Uncertain(..) => {
-            meaning("not_certain", 11).hint("manifest history shows whether it was made; doing it again is harmless")
-        }
-        StoreError::NoLocks(..) => {
-            meaning("no_locks", 12).hint("--store names a directory on another file system")
-        }
-        StoreError::Io(_, _, error) => {
-            io_error(error, "nothing was changed", Some("--store or $MANIFEST_STORE names another directory"))
-        }
-        _ => meaning("bug", 70),
-    }
-}
-
-/// A refusal of the system; `changed` says what became of the store or target, `elsewhere` where else to go.
-fn io_error(error: &io::Error, changed: &str, elsewhere: Option<&str>) -> Meaning {
-    match (error.kind(), elsewhere) {
-        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
-            meaning("disk_full", 12).hint(format!("{changed}; free some space and run the command again"))
-        }
-        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, Some(elsewhere)) => {
-            meaning("permission", 12).hint(elsewhere)
-        }
-        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, None) => {
-            meaning("permission", 12)
-        }
-        _ => meaning("io", 12),
-    }
-}
-
-fn edit(error: &EditError) -> Meaning {
-    match error {
-        EditError::NoSuchEntry(_) => {
-            meaning("entry_not_found", 3).hint("manifest inspect LIST shows the entries")
-        }
-        EditError::PlatformTaken { .. } => meaning("platform_taken", 4)
-            .hint("--replace puts the new image in its place, --allow-duplicate keeps both"),
-        EditError::HalfPlatform(_) => meaning("misuse", 2).hint("give --os and --arch together"),
-        _ => meaning("bug", 70),
-    }
-}
-
-fn encode(error: &EncodeError) -> Meaning {
-    match error {
-        EncodeError::NotRepresentable { format: Format::Docker, .. } => meaning("not_representable", 8)
-            .hint("--format oci writes an OCI image index, which has a place for it"),
-        EncodeError::NotRepresentable { .. } => meaning("not_representable", 8)
-            .hint("--format v2s2 writes a Docker manifest list, which has a place for it"),
-        EncodeError::OciChild { .. } => meaning("oci_child", 8)
-            .hint("--format oci writes an OCI image index, which holds images of both kinds"),
-        EncodeError::TooLarge(_) => meaning("too_large", 8).hint("registries refuse larger manifests"),
-        _ => meaning("bug", 70),
-    }
-}
-
-fn resolve(error: &ResolveError) -> Meaning {
-    match error {
-        ResolveError::Transport(error) => transport(error),
-        ResolveError::Store(error) => store(error),
-        ResolveError::Place(..) => meaning("damaged", 7),
-        ResolveError::SeveralPlatforms { .. } => {
-            meaning("several_platforms", 2).hint("--all adds every one, --platform OS/ARCH one of them")
-        }
-        ResolveError::NoSuchPlatform { .. } => meaning("no_such_platform", 3),
-        ResolveError::TooDeep(_)
-        | ResolveError::TooMany(_)
-        | ResolveError::Config { .. }
-        | ResolveError::Untrue(_) => meaning("bad_content", 7),
-        _ => meaning("bug", 70),
-    }
-}
-
-fn publish(error: &PublishError) -> Meaning {
-    match error {
-        PublishError::Transport(error) | PublishError::Copy { source: error, .. } => transport(error),
-        PublishError::Encode(error) => encode(error),
-        PublishError::Store(error) => store(error),
-        PublishError::Place(..) => meaning("damaged", 7),
-        PublishError::NoSource(_) => {
-            meaning("no_source", 3).hint("add the image again, or push with --all=false if the target has it")
-        }
-        PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
-        PublishError::Refused(refusals) => meaning("gate", 8).hint(gate(refusals)),
-        PublishError::Unexpected { .. } => {
-            meaning("moved", 4).hint("manifest inspect TARGET shows what is there")
-        }
-        PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
-        PublishError::TagStuck { source, .. } => publish(source),
-        PublishError::Ended(_) => meaning("nothing_cut_off", 3),
-        _ => meaning("bug", 70),
-    }
-}
-
-/// What helps against the gates that refused, each once.
-fn gate(refusals: &[Refusal]) -> String {
-    let mut hints: Vec<&str> = Vec::new();
-    for refusal in refusals {
-        let hint = match refusal {
-            Refusal::Missing { .. } => "manifest add brings what is missing",
-            Refusal::NotAllowed { .. } => "manifest remove takes out what is too much",
-            Refusal::Duplicate { .. } => "--allow-duplicate lets several entries be for one platform",
-            Refusal::Shrinks { .. } => "--allow-shrink lets a tag lose platforms",
-            _ => continue,
-        };
-        if !hints.contains(&hint) {
-            hints.push(hint);
-        }
-    }
-    format!("nothing was sent; {}", hints.join(", "))
-}
-
-fn import(error: &ImportError) -> Meaning {
-    match error {
-        ImportError::Transport(error) => transport(error),
-        ImportError::Store(error) => store(error),
-        ImportError::Several { .. } => meaning("several_images", 2)
-            .hint("--image IMAGE chooses one, --all imports every one under its own names"),
-        ImportError::NoSuchImage { .. } | ImportError::Empty(_) => meaning("image_not_found", 3),
-        _ => meaning("bug", 70),
-    }
-}
-
-fn transport(error: &TransportError) -> Meaning {
-    match error {
-        TransportError::NotFound(what) if what.contains("docker://") => meaning("image_not_found", 3)
-            .hint("registries say the same of what you may not see; --creds or --authfile gives a login"),
-        TransportError::NotFound(_) => meaning("image_not_found", 3),
-        TransportError::NotAuthorised { .. } => meaning("not_authorised", 6)
-            .hint("--creds USER or --authfile FILE gives another login; manifest login keeps one"),
-        TransportError::Denied { .. } => meaning("denied", 6)
-            .hint("who asks has no right to do this; --creds or --authfile gives another login"),
-        TransportError::Realm { .. } => meaning("realm", 6).hint("auth-hosts in config.toml allows it"),
-        TransportError::Blocked { .. } => meaning("blocked", 6),
-        TransportError::Refused { status: 413, .. } => {
-            meaning("refused", 5).hint("the registry takes smaller manifests only")
-        }
-        // What servers written in Go say, most registries among them.
-        TransportError::Refused { status: 400, message, .. } if message.contains("to an HTTPS server") => {
-            meaning("refused", 5)
-                .hint("--cert-dir DIR or --tls-verify=true speaks TLS to a registry on this machine")
-        }
-        TransportError::Refused { code, .. } if code == "MANIFEST_INVALID" => meaning("refused", 5)
-            .hint("the registry may not take this kind of list; --format chooses another"),
-        TransportError::Refused { code, .. } if code.ends_with("BLOB_UNKNOWN") => meaning("refused", 5).hint(
-            "the registry lacks something that the list names; push without --all=false brings it along",
-        ),
-        TransportError::Refused { .. }
-        | TransportError::Protocol { .. }
-        | TransportError::Untrusted { .. } => meaning("registry", 5),
-        TransportError::Exhausted { .. } => {
-            meaning("retries_exhausted", 5).hint("--retry N tries more often")
-        }
-        TransportError::ComeBack { .. } => {
-            meaning("rate_limited", 5).hint("--retry-budget TIME waits longer")
-        }
-        TransportError::Unreachable { message, .. } if message.contains("CaUsedAsEndEntity") => {
-            meaning("certificate", 5).hint(
-                "the server's certificate calls itself an authority; as NAME.crt in --cert-dir DIR it is accepted",
-            )
-        }
-        TransportError::Unreachable { message, .. } if message.contains("fatal alert") => {
-            meaning("certificate", 5)
-                .hint("the server wants a certificate of ours: NAME.cert with NAME.key in --cert-dir DIR")
-        }
-        TransportError::Unreachable { message, .. } if message.contains("certificate") => {
-            meaning("certificate", 5).hint(
-                "--cert-dir DIR names the authority that signed it; --tls-verify=false does not check it",
-            )
-        }
-        TransportError::Unreachable { .. } => {
-            meaning("unreachable", 5).hint("check the name of the registry, and the way to it")
-        }
-        TransportError::NotALayout(path, _) if !path.exists() => {
-            meaning("layout_not_found", 3).hint(format!("there is nothing at {}", path.display()))
-        }
-        TransportError::DigestMismatch { .. }
-        | TransportError::SizeMismatch { .. }
-        | TransportError::TooLarge { .. }
-        | TransportError::Decode { .. }
-        | TransportError::Config { .. }
-        | TransportError::TooDeep(..)
-        | TransportError::TooMany(..)
-        | TransportError::NotALayout(..) => meaning("bad_content", 7),
-        TransportError::Archive(_, error) => archive(error),
-        TransportError::Moved { .. } => meaning("moved", 4).hint(
-            "somebody else has set the tag meanwhile; look at it with manifest inspect, and push again",
-        ),
-        TransportError::Exists(_) => {
-            meaning("exists", 4).hint("--replace takes its place, --append adds to a layout")
-        }
-        TransportError::ReadOnly(_) => {
-            meaning("misuse", 2).hint("manifest export LIST --oci-archive FILE writes an archive")
-        }
-        TransportError::Reader(_, error) => match error.downcast_ref() {
-            Some(error) => store(error),
-            None => meaning("io", 12),
-        },
-        TransportError::Credentials(error) => credentials(error),
-        TransportError::LayoutBusy(..) => meaning("busy", 9),
-        TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
-            meaning("file_not_found", 3)
-        }
-        TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
-        TransportError::Tls { .. } => meaning("tls", 12),
-        _ => meaning("bug", 70),
-    }
-}
-
-fn credentials(error: &CredentialError) -> Meaning {
-    match error {
-        CredentialError::Write(_, error) => {
-            io_error(error, "no login was changed", Some("--authfile FILE names another file"))
-        }
-        CredentialError::Busy(..) => meaning("busy", 9),
-        CredentialError::Key(_) => meaning("invalid_reference", 2),
-        CredentialError::WholeRegistry(..) => {
-            meaning("misuse", 2).hint("name the registry alone, or another file with --authfile")
-        }
-        _ => meaning("credentials", 6),
-    }
-}
-
-fn archive(error: &ArchiveError) -> Meaning {
-    match error {
-        ArchiveError::Spool(error) => {
-            let elsewhere =
-                "$TMPDIR names a directory with room for what comes through a pipe or is compressed";
-            Meaning { hint: Some(elsewhere.to_owned()), ..io_error(error, "", None) }
-        }
-        ArchiveError::Io(_, error) => Meaning { hint: None, ..io_error(error, "", None) },
-        _ => meaning("bad_archive", 7),
-    }
 }

@@ -8,9 +8,10 @@ use manifest_core::ListName;
 use manifest_store::{Lease, PublicationId, Publications, Record, RecordId, StoreError};
 use tokio::sync::Mutex;
 
+use crate::course::Course;
 use crate::error::PublishError;
 use crate::lot::Lot;
-use crate::push::{Course, Progress, Published};
+use crate::push::{Progress, Published};
 
 pub use model::{Phase, Publication, PublishedTag, PublishedTarget, Was};
 

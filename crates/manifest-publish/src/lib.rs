@@ -9,6 +9,7 @@
 mod cached;
 pub mod check;
 mod choice;
+mod course;
 mod deliver;
 pub mod diff;
 mod documents;

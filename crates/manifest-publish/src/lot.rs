@@ -4,10 +4,11 @@ use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use manifest_core::{Digest, Encoded, Tag};
 
+use crate::course::Course;
 use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
 use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
-use crate::push::{Course, Effort, Expectations, Outcome, Progress, TagMoved, Target};
+use crate::push::{Effort, Expectations, Outcome, Progress, TagMoved, Target};
 use crate::survey::announce;
 use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, written};
 

@@ -3,11 +3,12 @@
 use futures_util::future::join_all;
 use manifest_transport::{Place, Transport};
 
+use crate::course::Course;
 use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::{Journal, Publication};
 use crate::lot::Lot;
-use crate::push::{Content, Course, Expectations, Progress, Published, PushOptions, Target};
+use crate::push::{Content, Expectations, Progress, Published, PushOptions, Target};
 use crate::tags::{Undone, try_back, written};
 
 /// Goes on with a publication that was cut off: the list is what it was when that began, what has arrived is not sent
