@@ -330,7 +330,7 @@ fn the_examples_are_what_the_program_prints() {
 #[test]
 fn every_kind_of_error_is_described_with_its_exit_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = fs::read_to_string(root.join("src/error.rs")).unwrap();
+    let source = fs::read_to_string(root.join("src/error/meaning.rs")).unwrap();
     let text = fs::read_to_string(root.join("../../docs/json.md")).unwrap();
     let section = text.split_once("\n## kinds of errors\n").unwrap().1.split("\n## ").next().unwrap();
     let mut described = BTreeMap::new();

@@ -82,18 +82,18 @@ impl Configuration {
     }
 
     /// Adds to settings, in which the words of the user stand, what the files say besides.
-    pub(crate) fn complete(self, settings: &mut Settings) {
-        for (name, host) in self.hosts.host {
+    pub(crate) fn complete(&self, settings: &mut Settings) {
+        for (name, host) in &self.hosts.host {
             let tls = settings.hosts.entry(name.clone()).or_default();
             tls.verify = tls.verify.or(host.insecure.map(|insecure| !insecure));
             if *tls == (Tls { verify: tls.verify, ..Tls::default() }) {
-                (tls.cert_dir, tls.ca) = (host.cert_dir, host.ca);
+                (tls.cert_dir, tls.ca) = (host.cert_dir.clone(), host.ca.clone());
             }
-            settings.auth_hosts.extend(host.auth_hosts.into_iter().map(|server| (name.clone(), server)));
-            settings.chunk.extend(host.chunk_size.map(|size| (name, size)));
+            settings.auth_hosts.extend(host.auth_hosts.iter().map(|server| (name.clone(), server.clone())));
+            settings.chunk.extend(host.chunk_size.map(|size| (name.clone(), size)));
         }
-        settings.registries = self.registries;
-        settings.certs_dirs = self.certs_dirs;
+        settings.registries = self.registries.clone();
+        settings.certs_dirs = self.certs_dirs.clone();
     }
 }
 

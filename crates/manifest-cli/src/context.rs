@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use manifest_core::ListName;
 use manifest_store::{Selector, Store, StoreOptions};
@@ -28,11 +28,19 @@ pub(crate) struct Context {
     global: Global,
     /// What was typed, for the history and for those who wait for a lock; logins are left out.
     command_line: String,
+    /// What the configuration files say, once they were read.
+    configuration: OnceLock<Configuration>,
 }
 
 impl Context {
     pub(crate) fn new(environment: Environment, ui: Ui, global: Global, arguments: &[OsString]) -> Self {
-        Self { environment, ui, global, command_line: command_line(arguments) }
+        Self {
+            environment,
+            ui,
+            global,
+            command_line: command_line(arguments),
+            configuration: OnceLock::new(),
+        }
     }
 
     /// Whether only results are wanted.
@@ -63,9 +71,9 @@ impl Context {
     /// What reaches images; `--creds`, `--cert-dir` and `--tls-verify` are for the hosts of `named` and no others.
     pub(crate) fn transport(&self, args: &RegistryArgs, named: &[&Location]) -> Result<Transport, CliError> {
         let configuration = self.configuration()?;
-        let hosts = named.iter().filter_map(|location| home(&configuration, location));
+        let hosts = named.iter().filter_map(|location| home(configuration, location));
         let hosts: BTreeSet<String> = hosts.collect();
-        let mut search = self.logins(&configuration, args.connection.authfile.as_deref())?;
+        let mut search = self.logins(configuration, args.connection.authfile.as_deref())?;
         if let Some(text) = &args.creds {
             let mut hosts = hosts.iter();
             let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -86,8 +94,14 @@ impl Context {
     }
 
     /// What the configuration files say.
-    pub(crate) fn configuration(&self) -> Result<Configuration, CliError> {
-        Configuration::read(&self.environment)
+    pub(crate) fn configuration(&self) -> Result<&Configuration, CliError> {
+        match self.configuration.get() {
+            Some(known) => Ok(known),
+            None => {
+                let read = Configuration::read(&self.environment)?;
+                Ok(self.configuration.get_or_init(|| read))
+            }
+        }
     }
 
     /// Where logins are looked for.
@@ -114,7 +128,7 @@ impl Context {
     pub(crate) fn connect(
         &self,
         args: &ConnectionArgs,
-        configuration: Configuration,
+        configuration: &Configuration,
         hosts: BTreeSet<String>,
         credentials: CredentialSearch,
     ) -> Result<Transport, CliError> {

@@ -1,6 +1,7 @@
 //! Lists and images that are only looked at, as they are named.
 
 use manifest_publish::{Subject, pool};
+use manifest_store::{Record, Store};
 use manifest_transport::{Location, LocationError, Transport};
 
 use crate::context::{Context, selector};
@@ -56,11 +57,15 @@ impl Named {
             },
         };
         let store = context.store()?;
-        let record = store.load(&selector(name)?).await.map_err(|error| {
-            let hint =
-                format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
-            CliError::from(error).advise("list_not_found", hint)
-        })?;
+        let record = load(&store, name).await?;
         Ok(Subject::of_record(&record, transport, &pool(&store))?)
     }
+}
+
+/// Reads what is named in the store; when it is not there, it may have been meant in a registry.
+pub(crate) async fn load(store: &Store, name: &str) -> Result<Record, CliError> {
+    store.load(&selector(name)?).await.map_err(|error| {
+        let hint = format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
+        CliError::from(error).advise("list_not_found", hint)
+    })
 }

@@ -77,6 +77,11 @@ impl Platform {
         let (ours, theirs) = (self.normalized(), other.normalized());
         ours.os == theirs.os && ours.architecture == theirs.architecture && ours.variant == theirs.variant
     }
+
+    /// Whether the architecture is one of those that have a name in the field (those of Go), once it is normalised.
+    pub fn is_of_known_architecture(&self) -> bool {
+        parse::KNOWN_ARCHITECTURES.contains(&self.normalized().architecture.as_str())
+    }
 }
 
 impl fmt::Display for Platform {

@@ -10,10 +10,10 @@ use manifest_transport::Location;
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
-use crate::context::{Context, selector};
+use crate::context::Context;
 use crate::error::{CliError, Failures};
-use crate::gather::location;
 use crate::holders::{HolderReport, holders};
+use crate::named::{Named, load};
 use crate::report::{DocumentReport, EntryReport, ListReport, SourceReport, sources};
 
 /// Show a list or image of the store, or elsewhere
@@ -91,10 +91,9 @@ struct Beside {
 impl Inspect {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let mut failures = Failures::default();
-        let elsewhere = ["docker://", "oci:", "oci-archive:", "docker-archive:"];
-        let elsewhere = elsewhere.iter().any(|transport| self.list.starts_with(transport));
+        let named = Named::parse(&self.list)?;
         if self.config || self.layers {
-            let whole = self.whole(context, elsewhere).await?;
+            let whole = self.whole(context, &named).await?;
             let print = if self.config { whole.print_config(context) } else { whole.print_layers(context) };
             return print.map(|()| 0);
         }
@@ -102,38 +101,21 @@ impl Inspect {
             let message = "--platform goes with --config or --layers".to_owned();
             return Err(CliError::Misuse(message, "without it all entries are shown"));
         }
-        match (elsewhere, self.list.split_once(':')) {
-            (false, Some((transport, _))) if transport != "store" => {
-                // Only to say that a transport is not supported; a name with a tag passes.
-                location(&self.list).map(drop).or_else(|error| match error {
-                    CliError::Location(manifest_transport::LocationError::Unsupported(_)) => Err(error),
-                    _ => Ok(()),
-                })?;
-                self.local(context, &self.list, &mut failures).await?;
-            }
-            (false, _) => {
-                let name = self.list.strip_prefix("store:").unwrap_or(&self.list);
-                self.local(context, name, &mut failures).await?;
-            }
-            (true, _) if self.holders || self.sources => {
+        match &named {
+            Named::Here(name) => self.local(context, name, &mut failures).await?,
+            Named::Elsewhere(_) if self.holders || self.sources => {
                 let message = format!("{} is not in the store", self.list);
-                return Err(CliError::Misuse(
-                    message,
-                    "--holders and --sources are for what is in the store",
-                ));
+                let hint = "--holders and --sources are for what is in the store";
+                return Err(CliError::Misuse(message, hint));
             }
-            (true, _) => self.remote(context).await?,
+            Named::Elsewhere(location) => self.remote(context, location).await?,
         }
         Ok(failures.code())
     }
 
     async fn local(&self, context: &Context, name: &str, failures: &mut Failures) -> Result<(), CliError> {
         let store = context.store()?;
-        let record = store.load(&selector(name)?).await.map_err(|error| {
-            let hint =
-                format!("manifest ls shows the lists there are; docker://{name} looks in the registry");
-            CliError::from(error).advise("list_not_found", hint)
-        })?;
+        let record = load(&store, name).await?;
         let encoded = match record.content() {
             Content::List(list) => self.converted(list, record.encoded().clone())?,
             Content::Image(_) if self.format.is_some() => return Err(image_format(&record.title())),
@@ -176,10 +158,9 @@ impl Inspect {
         Ok(Beside { holders, sources: self.sources.then(|| sources(record)) })
     }
 
-    async fn remote(&self, context: &Context) -> Result<(), CliError> {
-        let location: Location = context.location(&self.list)?;
-        let transport = context.transport(&self.registry, &[&location])?;
-        let Some((place, which)) = transport.open(&location) else { return Ok(()) };
+    async fn remote(&self, context: &Context, location: &Location) -> Result<(), CliError> {
+        let transport = context.transport(&self.registry, &[location])?;
+        let Some((place, which)) = transport.open(location) else { return Ok(()) };
         let fetched = place.manifest(&which).await?;
         let origin = location.to_string();
         let head = vec![("From", origin.clone())];

@@ -79,7 +79,7 @@ impl Login {
 
     /// Prints whose login later commands would use.
     async fn whose(&self, context: &Context, key: &LoginKey) -> Result<u8, CliError> {
-        let search = context.logins(&context.configuration()?, self.connection.authfile.as_deref())?;
+        let search = context.logins(context.configuration()?, self.connection.authfile.as_deref())?;
         let Some(found) = search.lookup(key.host(), key.path()).await? else {
             return Err(CliError::NoLogin(key.to_string()));
         };
@@ -102,7 +102,7 @@ impl Login {
     ) -> Result<(), CliError> {
         let login = Credential::Basic { username: username.to_owned(), password: password.clone() };
         let configuration = context.configuration()?;
-        let search = context.logins(&configuration, None)?.with_login(key.host(), login, "this command");
+        let search = context.logins(configuration, None)?.with_login(key.host(), login, "this command");
         let hosts = BTreeSet::from([key.host().to_owned()]);
         let transport = context.connect(&self.connection, configuration, hosts, search)?;
         let checked = transport.check_login(key.host()).await.map_err(|error| {
@@ -138,7 +138,7 @@ impl Login {
         password: &Secret,
     ) -> Result<(), CliError> {
         let kept = Credential::Basic { username: username.to_owned(), password: password.clone() };
-        match context.logins(&context.configuration()?, None)?.lookup(key.host(), key.path()).await? {
+        match context.logins(context.configuration()?, None)?.lookup(key.host(), key.path()).await? {
             Some(found) if found.login != kept => {
                 let origin = found.origin;
                 context.ui.note(format_args!("warning: the login in {origin} is found before this one"));

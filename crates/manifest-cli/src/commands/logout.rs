@@ -68,7 +68,7 @@ impl Logout {
             return Ok(());
         }
         if let Some(found) =
-            context.logins(&context.configuration()?, None)?.lookup(key.host(), key.path()).await?
+            context.logins(context.configuration()?, None)?.lookup(key.host(), key.path()).await?
         {
             context.ui.note(format_args!("warning: there is another login for {key} in {}", found.origin));
         }

@@ -26,7 +26,7 @@ const KNOWN_OS: [&str; 17] = [
 ];
 
 /// Architectures that are known by name; only a text of one part is checked against them.
-const KNOWN_ARCHITECTURES: [&str; 24] = [
+pub(super) const KNOWN_ARCHITECTURES: [&str; 24] = [
     "386",
     "amd64",
     "amd64p32",

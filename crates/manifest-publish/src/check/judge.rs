@@ -33,33 +33,6 @@ pub enum Fit {
     Unknown,
 }
 
-/// Architectures whose programs are told apart here.
-const KNOWN: [&str; 23] = [
-    "386",
-    "amd64",
-    "amd64p32",
-    "arm",
-    "armbe",
-    "arm64",
-    "arm64be",
-    "loong64",
-    "mips",
-    "mipsle",
-    "mips64",
-    "mips64le",
-    "mips64p32",
-    "mips64p32le",
-    "ppc",
-    "ppc64",
-    "ppc64le",
-    "riscv",
-    "riscv64",
-    "s390",
-    "s390x",
-    "sparc",
-    "sparc64",
-];
-
 /// The format that an operating system loads.
 pub(super) fn format_of(os: &str) -> ProgramFormat {
     match os {
@@ -78,7 +51,9 @@ impl Fit {
             _ if machine.format != format_of(&platform.os) => Self::OtherSystem,
             architecture if is_for(architecture) => Self::Runs,
             "amd64" if is_for("386") || is_for("amd64p32") => Self::Smaller,
-            architecture if KNOWN.contains(&architecture) => Self::Wrong,
+            // What runs in a browser is told apart by no header.
+            "wasm" => Self::Unknown,
+            _ if platform.is_of_known_architecture() => Self::Wrong,
             _ => Self::Unknown,
         }
     }

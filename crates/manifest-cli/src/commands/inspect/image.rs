@@ -7,8 +7,9 @@ use manifest_transport::{Location, LocationError, Place, Which};
 use serde::Serialize;
 
 use super::Inspect;
-use crate::context::{Context, selector};
+use crate::context::Context;
 use crate::error::CliError;
+use crate::named::{Named, load};
 use crate::table::{clean, table};
 
 /// An image with its configuration.
@@ -39,23 +40,23 @@ struct LayerReport {
 
 impl Inspect {
     /// Reads the image that is meant, where it is.
-    pub(super) async fn whole(&self, context: &Context, is_elsewhere: bool) -> Result<Whole, CliError> {
+    pub(super) async fn whole(&self, context: &Context, named: &Named) -> Result<Whole, CliError> {
         let selection = Selection {
             platforms: self.platform.iter().cloned().collect(),
             attestations: Attestations::Drop,
             ..Selection::default()
         };
-        if is_elsewhere {
-            let location = context.location(&self.list)?;
-            let origin = location.to_string();
-            let transport = context.transport(&self.registry, &[&location])?;
-            let opened = transport.open(&location);
-            let (place, which) = opened.ok_or_else(|| unsupported(&origin))?;
-            return Whole::read(&place, &which, &selection, origin).await;
-        }
-        let name = self.list.strip_prefix("store:").unwrap_or(&self.list);
-        let (store, origin) = (context.store()?, format!("store:{name}"));
-        let record = store.load(&selector(name)?).await?;
+        let origin = named.origin();
+        let name = match named {
+            Named::Here(name) => name,
+            Named::Elsewhere(location) => {
+                let transport = context.transport(&self.registry, &[location])?;
+                let (place, which) = transport.open(location).ok_or_else(|| unsupported(&origin))?;
+                return Whole::read(&place, &which, &selection, origin).await;
+            }
+        };
+        let store = context.store()?;
+        let record = load(&store, name).await?;
         if record.image().is_some() {
             let which = record.encoded().digest.into();
             return Whole::read(&pool(&store), &which, &selection, origin).await;
