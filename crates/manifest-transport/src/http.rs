@@ -193,7 +193,7 @@ impl Http {
         let begun = self.clock().elapsed();
         let setback = match self.follow(request).await {
             Ok(response) if !may_pass(response.status()) => {
-                self.host(&request.url).pace.good();
+                self.host(&request.url).pace.good(self.clock().elapsed());
                 return Ok(Attempt::Answer(response));
             }
             Ok(response) => {
@@ -245,7 +245,8 @@ impl Http {
     pub(crate) async fn send_stream(&self, request: &Request, sent: Streamed) -> Result<Response, Failure> {
         let (length, progress) = (sent.length, sent.progress.clone());
         let builder = self.builder(request)?.header(header::CONTENT_LENGTH, length).body(sent.body);
-        self.take_turn(&request.url).await;
+        // No timeout of an attempt runs meanwhile.
+        self.host(&request.url).pace.turn(self.clock()).await;
         // Takes no permit: its content may come from a request to the same host that holds one already.
         let attempt = self.attempt(request, builder, None);
         tokio::pin!(attempt);
@@ -315,7 +316,7 @@ impl Http {
             let closed = |_| Failure::Unsent("the program is ending".to_owned());
             let permits = Arc::clone(&self.host(&here.url).permits);
             let permit = permits.acquire_owned().await.map_err(closed)?;
-            self.take_turn(&here.url).await;
+            self.host(&here.url).pace.turn(self.clock()).await;
             let attempt = self.attempt(here, builder, Some(permit));
             let response = tokio::time::timeout(ANSWER_TIMEOUT, attempt).await.unwrap_or_else(|_| {
                 Err(Failure::MayPass(format!("no answer for {} s", ANSWER_TIMEOUT.as_secs())))
@@ -350,14 +351,6 @@ impl Http {
         self.observe(event);
         self.tell_warnings(&request.url, answer.headers());
         Ok(Response::new(answer, request.label(), permit))
-    }
-
-    /// Waits as long as a host that has complained wants; no timeout of an attempt runs meanwhile.
-    async fn take_turn(&self, url: &Url) {
-        let wait = self.host(url).pace.wait(self.clock().elapsed());
-        if !wait.is_zero() {
-            self.clock().pause(wait).await;
-        }
     }
 
     /// Tells each warning of a server once.

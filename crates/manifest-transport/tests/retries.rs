@@ -65,8 +65,8 @@ async fn a_host_that_is_asked_too_often_is_asked_more_slowly() {
     for _ in 0..3 {
         app.manifest(&v1()).await.unwrap();
     }
-    // The retry takes its turn, and those after it keep a distance of a sixteenth of a second.
-    assert_eq!(client.clock.pauses_in_ms(), [187, 62, 62]);
+    // The retry takes its turn, and those after it keep a distance of an eighth of a second.
+    assert_eq!(client.clock.pauses_in_ms(), [187, 125, 125]);
 }
 
 /// NET-5.
@@ -232,13 +232,14 @@ async fn a_long_story_about_an_error_is_cut_short() {
     }
 }
 
-/// A clock that stands still until the test opens the gate.
+/// A clock that stands still until the test opens the gate, and hurries on then.
 #[derive(Debug)]
 struct Held(tokio::sync::watch::Sender<bool>, std::sync::atomic::AtomicUsize);
 
 impl Clock for Held {
     fn elapsed(&self) -> Duration {
-        Duration::ZERO
+        let pauses = u32::try_from(self.1.load(Ordering::SeqCst)).unwrap();
+        if *self.0.borrow() { Duration::from_secs(1_000) * pauses } else { Duration::ZERO }
     }
 
     fn pause(&self, _: Duration) -> Pause {
