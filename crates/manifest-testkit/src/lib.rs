@@ -4,7 +4,8 @@
 //!   scripted faults.
 //! - [`TokenServer`]: the token endpoint beside it, with the same log and the same faults.
 //! - [`DockerRegistry`]: the real `docker-registry` as a child process.
-//! - [`FaultyProxy`]: scripted faults in front of it.
+//! - [`FaultyProxy`]: scripted faults in front of it; [`SlowLink`]: a slow network.
+//! - [`Firehose`]: a registry of blobs that are larger than memory.
 //! - [`Moto`], [`Azurite`]: emulators of object stores as child processes.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
 //! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
@@ -41,6 +42,7 @@ mod docker_registry;
 mod fake_clock;
 mod fake_registry;
 mod faulty_proxy;
+mod firehose;
 mod http_client;
 mod http_server;
 mod image;
@@ -51,6 +53,7 @@ mod ran;
 mod request;
 mod running;
 mod script;
+mod slow_link;
 mod token_server;
 mod workspace;
 
@@ -59,6 +62,7 @@ pub use docker_registry::{AccessLine, DockerRegistry, SelfSigned};
 pub use fake_clock::FakeClock;
 pub use fake_registry::FakeRegistry;
 pub use faulty_proxy::FaultyProxy;
+pub use firehose::Firehose;
 pub use http_client::{Http, HttpAnswer};
 pub use image::{Blob, Image, Index, Tar, docker_archive};
 pub use object_server::{Azurite, Moto};
@@ -67,5 +71,6 @@ pub use ran::Ran;
 pub use request::{Method, Request};
 pub use running::Running;
 pub use script::{Gate, Rule};
+pub use slow_link::{Link, SlowLink};
 pub use token_server::TokenServer;
 pub use workspace::Workspace;
