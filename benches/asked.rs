@@ -1,6 +1,6 @@
 //! The arguments.
 
-pub(crate) const USAGE: &str = "cargo xtask bench [--only a,b,c,d] [--runs N] [--small]";
+pub(crate) const USAGE: &str = "cargo xtask bench [--only a,b,c,d,e,f,g] [--runs N] [--small]";
 
 /// What the process is to do.
 #[derive(Debug)]
@@ -37,17 +37,28 @@ pub(crate) enum Subject {
     Copying,
     Editing,
     Startup,
+    Far,
+    Wide,
+    Large,
 }
+
+/// Each with its letter.
+const SUBJECTS: [(&str, Subject); 7] = [
+    ("a", Subject::Authoring),
+    ("b", Subject::Copying),
+    ("c", Subject::Editing),
+    ("d", Subject::Startup),
+    ("e", Subject::Far),
+    ("f", Subject::Wide),
+    ("g", Subject::Large),
+];
 
 pub(crate) const MEASURE: &str = "--measure";
 
 impl Asked {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Options {
-            subjects: vec![Subject::Authoring, Subject::Copying, Subject::Editing, Subject::Startup],
-            runs: 7,
-            size: Size::Full,
-        };
+        let mut options =
+            Options { subjects: SUBJECTS.map(|(_, subject)| subject).to_vec(), runs: 7, size: Size::Full };
         let (mut words, mut by_cargo) = (words, false);
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -67,12 +78,11 @@ impl Asked {
 }
 
 fn subjects(text: &str) -> Result<Vec<Subject>, String> {
-    let subject = |letter| match letter {
-        "a" => Ok(Subject::Authoring),
-        "b" => Ok(Subject::Copying),
-        "c" => Ok(Subject::Editing),
-        "d" => Ok(Subject::Startup),
-        other => Err(format!("there is no subject {other:?}; there are a, b, c and d")),
+    let subject = |letter| {
+        let known = SUBJECTS.iter().find(|(known, _)| *known == letter);
+        known
+            .map(|(_, subject)| *subject)
+            .ok_or_else(|| format!("there is no subject {letter:?}; there are a to g"))
     };
     text.split(',').map(subject).collect()
 }

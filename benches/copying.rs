@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Vec<Part> {
 }
 
 fn mounted(options: &Options, registry: &DockerRegistry, images: &Images, ours: &Ours) -> Part {
-    let host = registry.address();
+    let (host, from) = (registry.address(), format!("{}:{LIST}", images.repository));
     let target = |who: &str, round: usize| format!("{host}/b/{who}-{round}:{LIST}");
     let buildah = found("buildah").map(|_| Buildah::new());
     let mut contestants = vec![Contestant::new(OURS, |round| push(ours, &target("manifest", round)))];
@@ -52,7 +52,7 @@ fn mounted(options: &Options, registry: &DockerRegistry, images: &Images, ours: 
         };
         contestants.push(Contestant::new(BUILDAH, job).at_most(FEW).against(OURS));
     }
-    contestants.extend(copiers(images, &target));
+    contestants.extend(copiers(&from, &target));
     let rows = race::run(contestants, &[registry], options.runs);
     Part {
         title: "Five images of three 64 MiB layers, to another repository of their registry",
@@ -66,6 +66,7 @@ fn mounted(options: &Options, registry: &DockerRegistry, images: &Images, ours: 
 fn carried(options: &Options, source: &DockerRegistry, images: &Images, ours: &Ours) -> Part {
     let registry = DockerRegistry::plain();
     let (host, stored) = (registry.address(), registry.storage());
+    let from = format!("{}:{LIST}", images.repository);
     let target = |who: &str, round: usize| {
         // Every round writes all layers again; only those of one round are kept.
         empty(&stored);
@@ -81,17 +82,23 @@ fn carried(options: &Options, source: &DockerRegistry, images: &Images, ours: &O
         contestants.push(Contestant::new(SKOPEO, job).against(OURS));
     }
     if found("curl").is_some() {
-        write_scripts(scratch.path(), images);
-        let job = |round| curl(scratch.path(), images, &target("curl", round));
+        write_scripts(scratch.path(), &images.blobs);
+        let job = |round| curl(scratch.path(), &images.repository, &target("curl", round), 6);
         contestants.push(Contestant::new(CURL, job).against(OURS));
     }
-    contestants.extend(copiers(images, &target));
+    contestants.extend(copiers(&from, &target));
     let rows = race::run(contestants, &[source, &registry], options.runs);
     let best = [SKOPEO, ORAS, CRANE, REGCTL].map(|peer| Goal::Part(OURS, peer, Wall, 1.0));
     let best = best
         .into_iter()
         .filter(|goal| matches!(goal, Goal::Part(_, peer, ..) if rows.iter().any(|row| row.name == *peer)));
-    let goals = best.chain([Goal::Part(OURS, CURL, Cpu, 1.2), Goal::AtMost(OURS, Peak, 16.0)]).collect();
+    let goals = best
+        .chain([
+            Goal::Part(OURS, CURL, Cpu, 1.2),
+            Goal::Part(OURS, CURL, Wall, 1.0 / 0.85),
+            Goal::AtMost(OURS, Peak, 16.0),
+        ])
+        .collect();
     Part {
         title: "The same to another registry",
         rows,
@@ -105,28 +112,26 @@ fn push(ours: &Ours, to: &str) -> Job {
     Job::of([ours.step(&["push", LIST, &format!("docker://{to}")])])
 }
 
-/// The programs that copy a list as it is; `target` names where to, for a contestant and a round.
-fn copiers<'a>(images: &'a Images, target: &'a dyn Fn(&str, usize) -> String) -> Vec<Contestant<'a>> {
+/// The programs that copy the list `from` as it is; `target` names where to, for a contestant and a round.
+pub(crate) fn copiers<'a>(from: &'a str, target: &'a dyn Fn(&str, usize) -> String) -> Vec<Contestant<'a>> {
     let mut contestants = Vec::new();
-    let from = format!("{}:{LIST}", images.repository);
     if found("oras").is_some() {
-        let (from, flags) = (from.clone(), ["cp", "--from-plain-http", "--to-plain-http"]);
+        let flags = ["cp", "--from-plain-http", "--to-plain-http"];
         let job =
-            move |round| Job::of([plain("oras", &[&flags[..], &[&from, &target("oras", round)]].concat())]);
+            move |round| Job::of([plain("oras", &[&flags[..], &[from, &target("oras", round)]].concat())]);
         contestants.push(Contestant::new(ORAS, job).against(OURS));
     }
     if found("crane").is_some() {
-        let from = from.clone();
         let job =
-            move |round| Job::of([plain("crane", &["copy", "--insecure", &from, &target("crane", round)])]);
+            move |round| Job::of([plain("crane", &["copy", "--insecure", from, &target("crane", round)])]);
         contestants.push(Contestant::new(CRANE, job).against(OURS));
     }
     if found("regctl").is_some() {
         let job = move |round| {
             let to = target("regctl", round);
-            let hosts = [&from, &to].map(|name| name.split('/').next().unwrap_or_default());
+            let hosts = [from, &to].map(|name| name.split('/').next().unwrap_or_default());
             let [one, other] = hosts.map(|host| format!("reg={host},tls=disabled"));
-            Job::of([plain("regctl", &["--host", &one, "--host", &other, "image", "copy", &from, &to])])
+            Job::of([plain("regctl", &["--host", &one, "--host", &other, "image", "copy", from, &to])])
         };
         contestants.push(Contestant::new(REGCTL, job).against(OURS));
     }
@@ -145,26 +150,29 @@ curl -sSfN \"$from/blobs/$1\" |
 const ALL_BLOBS: &str = "\
 set -eu
 export from=\"$2\" to=\"$3\"
-xargs -P 6 -n 1 sh \"$1/one-blob\" <\"$1/blobs\"
+xargs -P \"$4\" -n 1 sh \"$1/one-blob\" <\"$1/blobs\"
 ";
 
-fn write_scripts(dir: &Path, images: &Images) {
-    let blobs = images.blobs.join("\n");
+/// Writes down how [`curl`] moves these blobs.
+pub(crate) fn write_scripts(dir: &Path, blobs: &[String]) {
+    let blobs = blobs.join("\n");
     for (name, text) in [("one-blob", ONE_BLOB), ("all-blobs", ALL_BLOBS), ("blobs", &blobs)] {
         fs::write(dir.join(name), text).expect("a file");
     }
 }
 
-fn curl(scripts: &Path, images: &Images, to: &str) -> Job {
+/// Moves blobs from one repository to another, so many at once; both begin with host and port.
+pub(crate) fn curl(scripts: &Path, from: &str, to: &str, at_once: usize) -> Job {
     let scripts = scripts.to_str().expect("a path in UTF-8");
-    let [from, to] = [&images.repository, to.trim_end_matches(LIST).trim_end_matches(':')].map(|name| {
+    let [from, to] = [from, to.trim_end_matches(LIST).trim_end_matches(':')].map(|name| {
         let (host, path) = name.split_once('/').expect("a host and a path");
         format!("http://{host}/v2/{path}")
     });
-    Job::of([plain("sh", &[&format!("{scripts}/all-blobs"), scripts, &from, &to])])
+    Job::of([plain("sh", &[&format!("{scripts}/all-blobs"), scripts, &from, &to, &at_once.to_string()])])
 }
 
-fn empty(stored: &Path) {
+/// Removes what a registry has stored.
+pub(crate) fn empty(stored: &Path) {
     if stored.exists() {
         fs::remove_dir_all(stored).expect("a storage that can be emptied");
     }

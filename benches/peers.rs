@@ -18,14 +18,17 @@ mod asked;
 mod authoring;
 mod copying;
 mod editing;
+mod far;
 mod figures;
 mod goal;
 mod job;
+mod large;
 mod machine;
 mod program;
 mod race;
 mod report;
 mod startup;
+mod wide;
 mod world;
 
 use std::process::ExitCode;
@@ -60,6 +63,11 @@ fn bench(options: &Options) {
             Subject::Copying => ("(b) A list and its images to another place", copying::run(options)),
             Subject::Editing => ("(c) Lists of many entries", editing::run(options)),
             Subject::Startup => ("(d) Start-up", startup::run(options)),
+            Subject::Far => ("(e) A registry that is far away", far::run(options)),
+            Subject::Wide => {
+                ("(f) Many images, and a registry that wants to be left alone", wide::run(options))
+            }
+            Subject::Large => ("(g) Several registries, and large layers", large::run(options)),
         };
         println!("\n## {title}\n\nLoad before: {before}; after: {}.", machine::load());
         for part in results {

@@ -1,6 +1,7 @@
 //! A registry inside the test's process.
 
 mod login;
+mod rate;
 mod route;
 mod state;
 
@@ -11,6 +12,7 @@ use http::Response;
 use manifest_core::Digest;
 
 use self::login::Login;
+use self::rate::Rate;
 use self::state::State;
 use crate::http_server::{Handler, Server};
 use crate::request::{Method, Request};
@@ -34,6 +36,7 @@ pub struct FakeRegistry {
 struct Registry {
     state: Mutex<State>,
     login: Mutex<Login>,
+    rate: Mutex<Option<Rate>>,
 }
 
 impl FakeRegistry {
@@ -80,6 +83,17 @@ impl FakeRegistry {
     /// Asks for no login from now on.
     pub fn anonymous(&self) {
         *self.registry.login() = Login::Anonymous;
+    }
+
+    /// Answers "too many requests" to all but so many in each second, from now on.
+    pub fn allow_per_second(&self, requests: usize) {
+        *self.registry.rate() = Some(Rate::new(requests));
+    }
+
+    /// With [`allow_per_second`](Self::allow_per_second): the most requests that came within one second since the client
+    /// could know of the first refusal.
+    pub fn busiest_second(&self) -> Option<usize> {
+        self.registry.rate().as_ref().and_then(Rate::busiest)
     }
 
     /// Accepts manifests whose children are missing from now on.
@@ -194,11 +208,16 @@ impl Registry {
     fn login(&self) -> MutexGuard<'_, Login> {
         self.login.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    fn rate(&self) -> MutexGuard<'_, Option<Rate>> {
+        self.rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 impl Handler for Registry {
     fn refuse(&self, request: &Request) -> Option<Response<Bytes>> {
-        self.login().refuse(request)
+        let too_many = self.rate().as_mut().and_then(Rate::refuse);
+        too_many.or_else(|| self.login().refuse(request))
     }
 
     fn handle(&self, request: &Request) -> Response<Bytes> {

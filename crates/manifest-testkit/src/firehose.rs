@@ -164,7 +164,10 @@ impl Held {
                 let digest = self.keep(&format!("{place}/"), reference, media_type, bytes);
                 status(201).header("docker-content-digest", digest).body(empty())
             }
-            ("POST", _) => status(202).header("location", format!("{path}session")).body(empty()),
+            ("POST", _) => {
+                let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+                status(202).header("location", format!("http://{host}{path}session?of=one")).body(empty())
+            }
             ("PUT" | "PATCH", _) => {
                 let mut whole = true;
                 while let Some(frame) = body.frame().await {
@@ -258,6 +261,6 @@ mod tests {
             assert_eq!(Digest::sha256(&blob.body).to_string(), digest);
         }
         assert_eq!(http.send("POST", "/v2/to/blobs/uploads/", &[], b"").status, 202);
-        assert_eq!(http.send("PUT", "/v2/to/blobs/uploads/session?digest=x", &[], b"abc").status, 201);
+        assert_eq!(http.send("PUT", "/v2/to/blobs/uploads/session?of=one&digest=x", &[], b"abc").status, 201);
     }
 }
