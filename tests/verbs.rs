@@ -24,6 +24,8 @@ mod annotate_index;
 mod cache;
 #[path = "verbs/check.rs"]
 mod check;
+#[path = "verbs/ci.rs"]
+mod ci;
 #[path = "verbs/create.rs"]
 mod create;
 #[path = "verbs/create_from.rs"]
@@ -56,6 +58,8 @@ mod names;
 mod origins;
 #[path = "verbs/pool.rs"]
 mod pool;
+#[path = "verbs/progress.rs"]
+mod progress;
 #[path = "verbs/prune.rs"]
 mod prune;
 #[path = "verbs/publications.rs"]
@@ -68,3 +72,5 @@ mod push;
 mod remove;
 #[path = "verbs/root.rs"]
 mod root;
+#[path = "verbs/truth.rs"]
+mod truth;

@@ -220,8 +220,8 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("inspect docker://{}/app:1", registry.address())),
         cli.json("annotate --index list --annotation a=b"),
         cli.json(&format!("add list --replace {docker}")),
-        cli.json(&format!("push pushed {}/copy:1", registry.address())),
-        cli.json(&format!("push pushed {}/copy:1", registry.address())),
+        cli.json(&format!("push pushed {}/copy:1 --check-executables", registry.address())),
+        retried(cli, &registry),
         cli.json(&format!("push pushed {}/copy:1 --best-effort oci:/dev/null/x", registry.address())),
         cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
         cli.json("ls"),
@@ -233,6 +233,29 @@ fn rich(cli: &Cli) -> Vec<Value> {
     ]);
     objects.extend(pushes);
     objects
+}
+
+/// A push of which a request is sent again.
+fn retried(cli: &Cli, registry: &FakeRegistry) -> Value {
+    registry.on(Method::Put, "/v2/copy/manifests/2").reply(503);
+    cli.json(&format!("push pushed {}/copy:2 --retry-delay 1ms", registry.address()))
+}
+
+/// Events of every kind.
+fn events(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    cli.ok(&format!("create eventful {}", cli.image("linux/mips64le")));
+    let list = cli.json("inspect eventful")["document"]["digest"].as_str().unwrap().to_owned();
+    registry.on(Method::Get, &format!("/v2/app/manifests/{list}")).reply(404);
+    registry.on(Method::Put, "/v2/app/manifests/sha256:*").reply(503);
+    registry.on(Method::Put, "/v2/app/manifests/refused").always().reply(403);
+    let push = |tags| {
+        let to = format!("docker://{}/app:{tags}", registry.address());
+        cli.run(&format!("push eventful {to} --retry-delay 1ms --progress json")).stderr
+    };
+    let told = push("1,2") + &push("refused");
+    let objects = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    objects.filter(|object| object.get("event").is_some()).collect()
 }
 
 /// A push with a target that fails, and one that is taken back: as if it had been cut off before its end.
@@ -308,6 +331,9 @@ fn what_is_printed_is_described_and_what_is_described_is_printed() {
     )
     .unwrap();
     documented.check("notes", &note, &mut seen);
+    for event in events(&cli) {
+        documented.check(event["event"].as_str().unwrap(), &event, &mut seen);
+    }
     for (section, members) in documented.members.iter().filter(|(section, _)| *section != "kinds of errors") {
         for member in members.iter().filter(|member| member.name != "…") {
             let it = (section.clone(), member.name.clone());

@@ -210,6 +210,29 @@ fn colours_are_not_used_when_nobody_wants_them() {
 }
 
 #[test]
+fn on_a_terminal_a_bar_shows_what_is_waited_for_and_is_gone_at_the_end() {
+    let (workspace, registry) = (Workspace::new(), FakeRegistry::start());
+    let layout = workspace.path().join("images");
+    Image::new("linux/amd64").layers(1, 300_000, 1).write_layout(&layout, "it");
+    workspace.run(MANIFEST, ["create", "app", &format!("oci:{}:it", layout.display())]).ok();
+    let push = |tag: &str, flags: &str| {
+        registry.on(Method::Put, &format!("/v2/app/manifests/{tag}")).reply(429);
+        let to = format!("docker://{}/app:{tag}", registry.address());
+        on_a_terminal(&workspace, &format!("push app {to} --retry-delay 1ms {flags}"), true)
+    };
+    let printed = push("1", "");
+    assert!(printed.contains("retry 1 of PUT"), "{printed:?}");
+    assert!(printed.contains("retry in 0.0 s: status 429"), "{printed:?}");
+    assert!(printed.contains(&format!("from {}", registry.address())), "{printed:?}");
+    let result = printed.trim_end().rsplit(['\r', '\n']).next().unwrap();
+    assert!(result.trim_start_matches("\u{1b}[2K").starts_with("sha256:"), "{printed:?}");
+    for form in ["none", "plain", "json"] {
+        let printed = push(form, &format!("--progress {form}"));
+        assert!(!printed.contains('\u{1b}'), "{printed:?}");
+    }
+}
+
+#[test]
 fn control_characters_of_a_document_are_not_printed_raw() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());
     let nasty = "\u{1b}]0;owned\u{7}\r\u{8}\u{7f}\u{9b}31m";

@@ -90,7 +90,7 @@ fn tags_that_came_with_a_list_that_is_not_shown_go_back() {
     let digest = app(&cli);
     registry.set_many_tags();
     let old = Image::new("linux/s390x").push_to(&registry, "app", "stable");
-    registry.on(Method::Head, &format!("/v2/app/manifests/{digest}")).always().reply(404);
+    registry.on(Method::Get, &format!("/v2/app/manifests/{digest}")).always().reply(404);
     cli.fails(5, &format!("push app docker://{}/app:stable,new --settle 0", registry.address()))
         .says("unsettled", &["app:stable,new could not be set", "every tag is what it was before"]);
     assert_eq!((registry.tag("app", "stable"), registry.tag("app", "new")), (Some(old), None));
@@ -227,11 +227,39 @@ fn a_tag_moves_only_from_where_it_is_expected() {
 fn a_registry_that_shows_what_it_took_a_little_later_is_waited_for() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());
     let digest = app(&cli);
-    let late = registry.on(Method::Head, &format!("/v2/app/manifests/{digest}")).times(2).reply(404);
+    let late = registry.on(Method::Get, &format!("/v2/app/manifests/{digest}")).times(2).reply(404);
     cli.ok(&format!("push app docker://{}/app:1.0,1", registry.address()));
     assert_eq!(late.hits(), 2);
-    registry.on(Method::Head, &format!("/v2/app/manifests/{digest}")).always().reply(404);
+    registry.on(Method::Get, &format!("/v2/app/manifests/{digest}")).always().reply(404);
     cli.fails(5, &format!("push app docker://{}/app:2.0,2 --settle 0", registry.address()))
         .says("unsettled", &["does not show it", "every tag is what it was before", "--settle"]);
     assert_eq!(registry.tag("app", "2.0"), None);
+}
+
+#[test]
+fn a_registry_that_shows_something_else_than_was_sent_moves_no_tag() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    let digest = app(&cli);
+    let old = Image::new("linux/s390x").push_to(&registry, "app", "stable");
+    let shown = registry.on(Method::Get, &format!("/v2/app/manifests/{digest}")).always();
+    let other = Index::of(&[&Image::new("linux/amd64")]).manifest();
+    let shown = shown.substitute(other);
+    cli.fails(7, &format!("push app docker://{}/app:stable,new", registry.address()))
+        .says("bad_content", &[&format!("app@{digest}")]);
+    assert_eq!((registry.tag("app", "stable"), registry.tag("app", "new")), (Some(old), None));
+    assert_eq!(shown.hits(), 2, "it is read once for each push");
+}
+
+#[test]
+fn the_list_is_read_back_once_at_each_target() {
+    let (cli, one, two) = (Cli::new(), FakeRegistry::start(), FakeRegistry::start());
+    let digest = app(&cli);
+    cli.ok(&format!("push app docker://{}/app:1.0,1 docker://{}/app:1.0", one.address(), two.address()));
+    for registry in [&one, &two] {
+        let asked = registry.requests().into_iter().filter(|request| {
+            request.target.ends_with(&format!("/manifests/{digest}")) && request.method != Method::Put
+        });
+        let asked: Vec<Method> = asked.map(|request| request.method).collect();
+        assert_eq!(asked, [Method::Get]);
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::args::duration;
 use crate::commands;
-use crate::ui::Output;
+use crate::ui::{Output, ProgressForm};
 
 /// Authors multi-platform image lists: creates, edits and pushes OCI image indexes and Docker manifest lists.
 ///
@@ -115,6 +115,16 @@ pub(crate) enum Command {
     Logout(commands::logout::Logout),
     Version(commands::version::Version),
     Completions(commands::completions::Completions),
+}
+
+impl Command {
+    /// How progress is told.
+    pub(crate) fn progress(&self) -> ProgressForm {
+        match self {
+            Self::Push(push) => push.progress,
+            _ => ProgressForm::default(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use manifest_core::ListName;
-use manifest_store::{Selector, Store, StoreOptions};
+use manifest_store::{Selector, Store, StoreOptions, Waiting};
 use manifest_transport::auth::{self, CredentialError, CredentialSearch, Login};
 use manifest_transport::{Location, RetryPolicy, Secret, Settings, Tls, Transport};
 
@@ -48,6 +48,16 @@ impl Context {
         self.global.quiet
     }
 
+    /// Whether everything is told.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.global.verbose
+    }
+
+    /// What the program is told besides its arguments.
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Whether standard input is a terminal, where somebody types.
     pub(crate) const fn can_ask(&self) -> bool {
         self.environment.asks
@@ -60,7 +70,9 @@ impl Context {
             CliError::Misuse(message, "--store DIR or $MANIFEST_STORE names one")
         })?;
         let (lock_timeout, command) = (self.global.lock_timeout, self.command_line.clone());
-        let options = StoreOptions { lock_timeout, command, ..StoreOptions::default() };
+        let ui = self.ui.clone();
+        let waiting = Waiting::new(move |what, holder| ui.waits_for_lock(what, holder));
+        let options = StoreOptions { lock_timeout, command, waiting, ..StoreOptions::default() };
         match place.to_str() {
             Some(url) => Ok(Store::connect(url, self.environment.texts(), options)?),
             // Only a path is not text.

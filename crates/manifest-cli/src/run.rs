@@ -49,7 +49,7 @@ pub fn run(
         (_, true) => Volume::Verbose,
         _ => Volume::Normal,
     };
-    let ui = Ui::new(out, err, global.output, volume, environment.terminal);
+    let ui = Ui::new((out, err), global.output, cli.command.progress(), volume, environment.terminal);
     let context = Context::new(environment, ui.clone(), global, &arguments);
     let outcome = match cli.command {
         // These two need neither runtime nor store, and are asked often.
@@ -75,8 +75,10 @@ fn usage(error: &clap::Error, arguments: &[OsString], mut out: Stream, mut err: 
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
-    let json = arguments.iter().any(|a| a == "--output=json")
-        || arguments.windows(2).any(|pair| matches!(pair, [a, b] if a == "--output" && b == "json"));
+    let json = arguments.iter().any(|a| a == "--output=json" || a == "--progress=json")
+        || arguments
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if (a == "--output" || a == "--progress") && b == "json"));
     if asked {
         let to = if error.use_stderr() { &mut err } else { &mut out };
         // Who asked for help and closed the pipe has read enough.

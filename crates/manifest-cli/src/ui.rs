@@ -5,17 +5,20 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
-use manifest_core::Descriptor;
-use manifest_publish::{Action, Plan, Progress};
-use manifest_store::StoreError;
-use manifest_transport::{Event, Observer};
 use serde::Serialize;
 
 mod bar;
+mod event;
+mod meter;
+mod tally;
+mod tell;
 
 use bar::Bar;
+use meter::Meter;
+pub(crate) use tally::{Tally, Waited};
+pub(crate) use tell::milliseconds;
 
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::table::{clean, plays_tricks};
 
 /// How results are printed.
@@ -25,6 +28,19 @@ pub(crate) enum Output {
     #[default]
     Text,
     Json,
+}
+
+/// How progress is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressForm {
+    // A bar on a terminal, and nothing elsewhere.
+    #[default]
+    Auto,
+    // A line a step.
+    Plain,
+    // An object a line.
+    Json,
+    None,
 }
 
 /// How much is told besides the result.
@@ -50,7 +66,10 @@ struct Inner {
     err: Mutex<Stream>,
     output: Output,
     volume: Volume,
+    form: ProgressForm,
     bar: Bar,
+    meter: Mutex<Meter>,
+    tally: Tally,
 }
 
 impl fmt::Debug for Ui {
@@ -63,9 +82,27 @@ impl fmt::Debug for Ui {
 }
 
 impl Ui {
-    pub(crate) fn new(out: Stream, err: Stream, output: Output, volume: Volume, terminal: bool) -> Self {
-        let bar = Bar::new(terminal && volume != Volume::Quiet);
-        Self(Arc::new(Inner { out: Mutex::new(out), err: Mutex::new(err), output, volume, bar }))
+    pub(crate) fn new(
+        (out, err): (Stream, Stream),
+        output: Output,
+        form: ProgressForm,
+        volume: Volume,
+        terminal: bool,
+    ) -> Self {
+        let bar = Bar::new(terminal && form == ProgressForm::Auto && volume != Volume::Quiet);
+        let (out, err) = (Mutex::new(out), Mutex::new(err));
+        let (meter, tally) = (Mutex::default(), Tally::new());
+        Self(Arc::new(Inner { out, err, output, volume, form, bar, meter, tally }))
+    }
+
+    /// What was counted so far.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// Whether what stands on standard error is for programs.
+    fn is_for_programs(&self) -> bool {
+        self.0.output == Output::Json || self.0.form == ProgressForm::Json
     }
 
     /// Prints a result: `text` for people or `value` for programs.
@@ -119,20 +156,20 @@ impl Ui {
     /// Prints an error, which is never too much.
     pub(crate) fn error(&self, error: &CliError) {
         self.0.bar.finish();
-        match self.0.output {
-            Output::Text => self.print(format_args!("{}", error.text())),
-            Output::Json => self.print(format_args!("{}", json_line(&error.object()))),
+        if self.is_for_programs() {
+            self.print(format_args!("{}", json_line(&error.object())));
+        } else {
+            self.print(format_args!("{}", error.text()));
         }
     }
 
     /// Tells programs in the form of an object, so that each line on standard error is one.
     fn line(&self, text: fmt::Arguments<'_>) {
-        match self.0.output {
-            Output::Text => self.print(format_args!("{}", clean(&text.to_string()))),
-            Output::Json => {
-                let note = Note { note: text.to_string() };
-                self.print(format_args!("{}", json_line(&note)));
-            }
+        if self.is_for_programs() {
+            let note = Note { note: text.to_string() };
+            self.print(format_args!("{}", json_line(&note)));
+        } else {
+            self.print(format_args!("{}", clean(&text.to_string())));
         }
     }
 
@@ -168,49 +205,6 @@ fn json_safe(json: &str) -> String {
     safe
 }
 
-fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Observer for Ui {
-    fn event(&self, event: Event) {
-        match event {
-            Event::Retry { request, retry, pause, cause } => {
-                let pause = pause.as_secs_f64();
-                self.note(format_args!("retry {retry} of {request} in {pause:.1} s: {cause}"));
-            }
-            Event::Mirror { mirror, of, cause } => {
-                self.note(format_args!("mirror {mirror} of {of} is passed over: {cause}"));
-            }
-            Event::Warning(text) => self.note(format_args!("warning: {text}")),
-            Event::Request { method, url, status } if self.0.volume == Volume::Verbose => {
-                self.line(format_args!("{method} {url} {status}"));
-            }
-            Event::Login { host, origin } if self.0.volume == Volume::Verbose => {
-                self.line(format_args!("login for {host} from {origin}"));
-            }
-            Event::Bytes { count, .. } => self.0.bar.advance(count),
-            _ => {}
-        }
-    }
-}
-
-impl Progress for Ui {
-    fn planned(&self, plan: &Plan) {
-        let (_, bytes) = plan.count(Action::Copy);
-        self.0.bar.start(bytes);
-    }
-
-    fn blob(&self, blob: &Descriptor, how: Action) {
-        if self.0.volume == Volume::Verbose {
-            self.line(format_args!("{} {} ({} bytes)", how.as_str(), blob.digest, blob.size));
-        }
-    }
-
-    fn not_written_down(&self, error: &StoreError) {
-        let why = chain(error);
-        self.note(format_args!(
-            "warning: it is not written down how far this push is, so it may not be resumed: {why}"
-        ));
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

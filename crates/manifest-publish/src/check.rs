@@ -29,7 +29,7 @@ use crate::error::PublishError;
 use crate::subject::Subject;
 
 /// Images that are looked into at once; each may take the window of a compression in memory.
-const LOOKED_INTO_AT_ONCE: usize = 2;
+pub(crate) const LOOKED_INTO_AT_ONCE: usize = 2;
 
 /// How much is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,14 @@ pub async fn check(subject: &Subject, options: &CheckOptions) -> Result<Checked,
         look_into(&mut checked, images, limits).await?;
     }
     Ok(checked)
+}
+
+/// What the list says an image is for, where its configuration contradicts that.
+pub(crate) fn contradiction(entry: &Descriptor, config: &Platform) -> Option<Finding> {
+    let findings = compare::platform(entry, Some(config)).into_iter();
+    findings
+        .filter(|finding| finding.severity == Severity::Fault)
+        .find(|finding| finding.about == About::Platform)
 }
 
 /// Content that should be at a place.

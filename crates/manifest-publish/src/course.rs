@@ -7,7 +7,8 @@ use crate::deliver::{Delivery, carriers};
 use crate::error::PublishError;
 use crate::journal::{Journal, Phase};
 use crate::lot::{Age, Lot};
-use crate::push::{Content, Effort, Progress, Published, PushOptions, Target};
+use crate::progress::{Progress, Step};
+use crate::push::{Content, Effort, Published, PushOptions, Target};
 use crate::survey::Origins;
 
 /// What holds for all targets of a publication.
@@ -92,31 +93,46 @@ impl<'a> Course<'a> {
 
     async fn publish(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
         let Self { transport, content, options, journal, .. } = *self;
+        for lot in lots.iter() {
+            if let Some(error) = lot.failure() {
+                progress.step(&lot.target().place, Step::Failed(error));
+            }
+        }
         let carriers = carriers(options.jobs);
         let delivery = Delivery { transport, content, options, carriers: &carriers, journal };
         let deliveries = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
             let done = lot.deliver(self, delivery, progress).await;
+            if let Err(error) = &done {
+                progress.step(&lot.target().place, Step::Failed(error));
+            }
             lot.settle(done)
         });
         try_join_all(deliveries).await?;
         if let Some(journal) = journal.filter(|_| !self.is_single) {
             journal.step(Phase::Tags, progress).await;
         }
-        self.move_tags(lots).await
+        self.move_tags(lots, progress).await?;
+        for lot in lots.iter().filter(|lot| lot.is_on()) {
+            progress.step(&lot.target().place, Step::Done);
+        }
+        Ok(())
     }
 
     /// Moves the tags at all targets, those first that there were before: when one cannot be moved, what moved can go
     /// back, which for a new tag not every registry allows.
-    async fn move_tags(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
+    async fn move_tags(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
         for age in [Age::Old, Age::New] {
             for at in 0..lots.len() {
                 let Some(lot) = lots.get_mut(at).filter(|lot| lot.is_on()) else { continue };
-                let Err((tag, source)) = lot.move_tags(age, self.content.list).await else { continue };
+                let Err((tag, source)) = lot.move_tags(age, self.content.list, progress).await else {
+                    continue;
+                };
                 let is_needed = lot.target().effort == Effort::Required;
                 let back = if is_needed { &*lots } else { std::slice::from_ref(&*lot) };
                 let undone = join_all(back.iter().map(|lot| lot.put_back(self.content.list.digest))).await;
                 let error = PublishError::TagStuck { tag, source: Box::new(source), undone: undone.concat() };
                 if let Some(lot) = lots.get_mut(at) {
+                    progress.step(&lot.target().place, Step::Failed(&error));
                     lot.settle(Err(error))?;
                 }
             }

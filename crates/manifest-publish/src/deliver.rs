@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use crate::error::PublishError;
 use crate::journal::Journal;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
-use crate::push::{Content, Outcome, Progress, PushOptions};
+use crate::progress::{Progress, Step};
+use crate::push::{Content, Outcome, PushOptions};
 use crate::survey::{Origins, all_from, survey};
 use crate::tags::{Before, set};
 
@@ -67,7 +68,7 @@ impl Delivery<'_> {
         let origins = Origins { transport, sources: content.sources, here: content.here };
         if may_be_short(entries, origins, place)? {
             place.expect_copies([]).await?;
-            match self.write(place, last).await {
+            match self.write(place, last, progress).await {
                 Ok(set) => {
                     let outcome = Outcome { short_way: true, present: entries.len(), ..Outcome::default() };
                     return Ok((outcome, set));
@@ -82,7 +83,7 @@ impl Delivery<'_> {
         let mut round = 0;
         loop {
             let plan = survey(entries, origins, place, options.jobs).await?;
-            progress.planned(&plan);
+            progress.step(place, Step::Planned(&plan));
             match self.send(&plan, place, last, progress).await {
                 Err(PublishError::Transport(error)) if round < ROUNDS && has_lost_something(&error) => {
                     place.pause_for_lost(round, error).await?;
@@ -102,26 +103,36 @@ impl Delivery<'_> {
     ) -> Result<(Outcome, Vec<Tag>), PublishError> {
         let mut outcome = carry(plan, place, self.options.jobs, self.carriers, progress).await?;
         outcome.present = plan.present.len();
-        Ok((outcome, self.write(place, last).await?))
+        Ok((outcome, self.write(place, last, progress).await?))
     }
 
     /// Writes the list itself; the tags that came with its digest.
-    async fn write(self, place: &Place, last: Last<'_>) -> Result<Vec<Tag>, PublishError> {
+    async fn write(
+        self,
+        place: &Place,
+        last: Last<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Tag>, PublishError> {
         let list = self.content.list;
         let bytes = || Bytes::from(list.bytes.clone());
         let moves = !matches!(last, Last::There | Last::Digest([]));
         if let Some(journal) = self.journal.filter(|_| moves) {
             journal.moves().await;
         }
+        let mut set_with_it = Vec::new();
         match last {
-            Last::There => Ok(Vec::new()),
-            Last::Digest(tags) => Ok(place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?),
-            Last::Named(before) => set(place, before, list).await.map(|()| Vec::new()),
+            Last::There => return Ok(set_with_it),
+            Last::Digest(tags) => {
+                set_with_it = place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?;
+            }
+            Last::Named(before) => set(place, before, list).await?,
             Last::Unnamed => {
                 place.put_named(None, &list.media_type, bytes(), &Guard::default()).await?;
-                Ok(Vec::new())
             }
         }
+        let written = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
+        progress.step(place, Step::Manifest(&written));
+        Ok(set_with_it)
     }
 }
 
@@ -162,8 +173,8 @@ async fn carry(
 ) -> Result<Outcome, PublishError> {
     let blobs: Vec<(Action, u64)> = stream::iter(plan.blobs.values())
         .map(|step| async move {
-            let how = bring(step, target, carriers).await?;
-            progress.blob(&step.blob, how);
+            let how = bring(step, target, carriers, progress).await?;
+            progress.step(target, Step::Blob(&step.blob, how));
             Ok::<_, PublishError>((how, step.blob.size))
         })
         .buffer_unordered(jobs)
@@ -176,7 +187,11 @@ async fn carry(
     }
     for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
         stream::iter(level)
-            .map(|step| write(step, target))
+            .map(|step| async move {
+                write(step, target).await?;
+                progress.step(target, Step::Manifest(&step.manifest));
+                Ok::<_, PublishError>(())
+            })
             .buffer_unordered(jobs)
             .try_collect::<Vec<()>>()
             .await?;
@@ -198,7 +213,12 @@ async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> 
 }
 
 /// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
-async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<Action, PublishError> {
+async fn bring(
+    step: &BlobStep,
+    target: &Place,
+    carriers: &Semaphore,
+    progress: &dyn Progress,
+) -> Result<Action, PublishError> {
     let (blob, from) = (&step.blob, &step.from);
     let mounted = match step.action {
         Action::Skip | Action::Leave => return Ok(step.action),
@@ -211,6 +231,7 @@ async fn bring(step: &BlobStep, target: &Place, carriers: &Semaphore) -> Result<
     };
     let failed = |source| copy_error(blob.digest, from, source);
     let _carrier = carriers.acquire().await;
+    progress.step(target, Step::Carries(blob));
     target
         .put_blob(blob, mounted, &|start| Box::pin(async move { from.blob_from(blob, &start).await }))
         .await

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use self::swap::swap;
 use crate::error::PublishError;
-use crate::push::{Content, Effort, Outcome, Progress, PushOptions, Target, push};
+use crate::progress::Progress;
+use crate::push::{Content, Effort, Outcome, PushOptions, Target, push};
 
 /// Something that is exported, under its name.
 #[derive(Clone, Debug)]

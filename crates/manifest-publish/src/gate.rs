@@ -52,6 +52,20 @@ pub enum Refusal {
         /// The platforms that would be gone.
         lost: Vec<Platform>,
     },
+    /// The list says of an entry what its configuration contradicts.
+    Untrue {
+        /// The entry.
+        entry: Digest,
+        /// What is wrong, as a sentence without a full stop.
+        what: String,
+    },
+    /// Programs of an entry are built for another machine than it is for.
+    OtherMachine {
+        /// The entry.
+        entry: Digest,
+        /// What is wrong, as a sentence without a full stop.
+        what: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -66,6 +80,9 @@ impl fmt::Display for Refusal {
             }
             Self::Shrinks { target, lost } => {
                 write!(f, "{target} would lose {}, which it has now", listed(lost))
+            }
+            Self::Untrue { entry, what } | Self::OtherMachine { entry, what } => {
+                write!(f, "of {entry}, {what}")
             }
         }
     }
@@ -114,7 +131,7 @@ impl Gates {
 }
 
 /// The entries that run somewhere, with their platforms.
-fn runnable(entries: &[Descriptor]) -> impl Iterator<Item = (&Descriptor, &Platform)> {
+pub(crate) fn runnable(entries: &[Descriptor]) -> impl Iterator<Item = (&Descriptor, &Platform)> {
     entries
         .iter()
         .filter(|entry| entry.slot().is_some())

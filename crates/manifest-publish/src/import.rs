@@ -10,7 +10,7 @@ use manifest_transport::{Graph, Node, Place};
 
 use crate::error::ImportError;
 use crate::plan::{Action, BlobStep, Plan};
-use crate::push::Progress;
+use crate::progress::{Progress, Step};
 
 /// Up to so many bytes a blob that the store has is read again, which takes no longer than to ask for it: so are
 /// configurations. To read all layers would make an import that finds everything there as slow as the first one.
@@ -47,11 +47,11 @@ pub async fn take(
     progress: &dyn Progress,
 ) -> Result<Taken, ImportError> {
     let graph = Graph::read(place, root).await?;
-    progress.planned(&planned(place, &graph));
+    progress.step(place, Step::Planned(&planned(place, &graph)));
     let copied: Vec<(Action, u64)> = stream::iter(&graph.blobs)
         .map(|part| async move {
             let how = copy(place, part, intake).await?;
-            progress.blob(part, how);
+            progress.step(place, Step::Blob(part, how));
             Ok::<_, ImportError>((how, part.size))
         })
         .buffer_unordered(AT_ONCE)

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use crate::course::Course;
 use crate::error::PublishError;
 use crate::lot::Lot;
-use crate::push::{Progress, Published};
+use crate::progress::Progress;
+use crate::push::Published;
 
 pub use model::{Phase, Publication, PublishedTag, PublishedTarget, Was};
 

@@ -1,8 +1,8 @@
 //! Publications: what goes into a list is resolved, and what is in a list is brought to where it should be.
 //!
-//! [`resolve`] turns a reference into entries. [`push`] asks what the target has, plans what is missing (a pure
-//! step, see [`Plan`]), brings it there by digest, and moves the name last; a [`Journal`] tells how far that is, so that
-//! [`resume`] goes on with it and [`abort`] takes it back. [`export`] does that with a layout or an
+//! [`resolve`] turns a reference into entries. [`judge_truth`] compares a list with its entries before it goes anywhere.
+//! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
+//! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it back. [`export`] does that with a layout or an
 //! archive of its own, and [`take`] brings images from there into a store. Nothing here edits lists, keeps records or
 //! prints.
 
@@ -21,6 +21,7 @@ mod journal;
 mod lot;
 mod plan;
 mod pool;
+mod progress;
 mod push;
 mod refresh;
 mod resolve;
@@ -28,6 +29,7 @@ mod resume;
 mod subject;
 mod survey;
 mod tags;
+mod truth;
 
 pub use cached::{Fresh, Known, resolve_known};
 pub use choice::{Choice, Offered, Shadowed, choose_images, shadowed};
@@ -39,15 +41,17 @@ pub use import::{Taken, take};
 pub use journal::{Journal, Phase, Publication, PublishedTag, PublishedTarget, Was};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use pool::pool;
+pub use progress::{Progress, Step};
 pub use push::{
-    Content, Effort, Expectations, Outcome, Planned, Progress, Published, PushOptions, TagMoved, Target,
-    dry_run, entries_of, push,
+    Content, Effort, Expectations, Outcome, Planned, Published, PushOptions, TagMoved, Target, dry_run,
+    entries_of, push,
 };
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 pub use resume::{abort, resume};
 pub use subject::Subject;
 pub use tags::{Expected, Undone};
+pub use truth::{CheckConfig, Truth, TruthOptions, judge_truth};
 
 /// The README's example is compiled with the documentation tests.
 #[cfg(doctest)]

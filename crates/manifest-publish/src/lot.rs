@@ -8,7 +8,8 @@ use crate::course::Course;
 use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
 use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
-use crate::push::{Effort, Expectations, Outcome, Progress, TagMoved, Target};
+use crate::progress::{Progress, Step};
+use crate::push::{Effort, Expectations, Outcome, TagMoved, Target};
 use crate::survey::announce;
 use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, written};
 
@@ -115,6 +116,11 @@ impl<'a> Lot<'a> {
         self.failed.is_none()
     }
 
+    /// Why it fell behind, if it did.
+    pub(crate) const fn failure(&self) -> Option<&PublishError> {
+        self.failed.as_ref()
+    }
+
     /// What fails where it need not succeed is kept; what fails where it must is the end.
     pub(crate) fn settle(&mut self, done: Result<(), PublishError>) -> Result<(), PublishError> {
         match (done, self.target.effort) {
@@ -219,6 +225,9 @@ impl<'a> Lot<'a> {
         self.outcome = outcome;
         for tag in &mut self.tags {
             let is_set = set.iter().any(|set| set.as_str() == tag.before.name);
+            if is_set || (course.is_single && tag.is_due(list)) {
+                progress.step(place, Step::Tag(&tag.before.name));
+            }
             tag.is_moved |= course.is_single || is_set;
         }
         let limit = course.options.settle;
@@ -240,7 +249,12 @@ impl<'a> Lot<'a> {
     }
 
     /// Moves the tags that were there before, or the new ones; which of them cannot be, and why.
-    pub(crate) async fn move_tags(&mut self, age: Age, list: &Encoded) -> Result<(), (String, PublishError)> {
+    pub(crate) async fn move_tags(
+        &mut self,
+        age: Age,
+        list: &Encoded,
+        progress: &dyn Progress,
+    ) -> Result<(), (String, PublishError)> {
         let place = &self.target.place;
         let is_meant =
             |tag: &&mut Moving| tag.is_due(list.digest) && tag.before.is_absent() == (age == Age::New);
@@ -250,6 +264,7 @@ impl<'a> Lot<'a> {
                 return Err((written(place, &tag.before.name), error));
             }
             tag.is_moved = true;
+            progress.step(place, Step::Tag(&tag.before.name));
         }
         Ok(())
     }

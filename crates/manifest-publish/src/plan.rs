@@ -23,6 +23,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 4] = [Self::Skip, Self::Mount, Self::Copy, Self::Leave];
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use manifest_core::{Descriptor, Digest, Encoded};
-use manifest_store::{Record, Sources, StoreError};
+use manifest_store::{Record, Sources};
 use manifest_transport::{Place, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::Journal;
 use crate::plan::{Action, Plan};
+use crate::progress::Progress;
 use crate::survey::survey;
 use crate::tags::Expected;
 
@@ -110,16 +111,6 @@ impl Expectations {
     }
 }
 
-/// Who is told how a publication goes on.
-pub trait Progress: Send + Sync {
-    /// The work at a target is known.
-    fn planned(&self, plan: &Plan);
-    /// A blob has arrived, or was there; `how` is what it took in the end.
-    fn blob(&self, blob: &Descriptor, how: Action);
-    /// How far the publication is could not be written down: if it is cut off, it may not be resumed from here.
-    fn not_written_down(&self, _error: &StoreError) {}
-}
-
 /// What a publication has done at one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -164,6 +155,8 @@ pub struct Planned {
 ///
 /// The short way, when every entry was taken from the very repository: the list is sent at once, and only when
 /// the registry misses something is it looked for.
+///
+/// Whether the list tells the truth of its entries is judged before, by [`judge_truth`](crate::judge_truth()).
 ///
 /// With a journal it can be resumed when it is cut off; the caller says when it is done ([`Journal::finish`]). The short way
 /// with one tag needs none: it is one request.

@@ -8,7 +8,8 @@ use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::{Journal, Publication};
 use crate::lot::Lot;
-use crate::push::{Content, Expectations, Progress, Published, PushOptions, Target};
+use crate::progress::Progress;
+use crate::push::{Content, Expectations, Published, PushOptions, Target};
 use crate::tags::{Undone, try_back, written};
 
 /// Goes on with a publication that was cut off: the list is what it was when that began, what has arrived is not sent

@@ -50,7 +50,7 @@ pub use publications::{InvalidPublicationId, Lease, PublicationId, Publications}
 pub use record::{Content, NewRecord, Origin, Pushed, Record};
 pub use selector::Selector;
 pub use source::{Source, Sources};
-pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Undone, Updated};
+pub use store::{Clock, Force, IfTaken, Removed, Store, StoreOptions, Undone, Updated, Waiting};
 pub use usage::Usage;
 
 #[cfg(feature = "shared")]

@@ -25,7 +25,7 @@ use crate::record::Stamp;
 use crate::{Blobs, Cache, Publications, Record, RecordId, Selector, StoreError};
 pub use create::IfTaken;
 pub use edit::Updated;
-pub use options::{Clock, StoreOptions};
+pub use options::{Clock, StoreOptions, Waiting};
 pub use remove::{Force, Removed};
 pub use undo::Undone;
 pub(crate) use waiting::{Locks, Turn, blocking, joined};

@@ -289,7 +289,8 @@ impl Http {
                 return Err(self.exhausted(label, retry + 1, cause));
             }
         };
-        let event = Event::Retry { request: label.to_owned(), retry: retry + 1, pause, cause };
+        let event =
+            Event::Retry { request: label.to_owned(), host: authority(url), retry: retry + 1, pause, cause };
         self.observe(event);
         if hint != Hint::None {
             self.host(url).pace.slow_down(clock.elapsed(), pause);

@@ -22,12 +22,23 @@ pub enum Event {
     Retry {
         /// What was asked.
         request: String,
+        /// Who was asked.
+        host: String,
         /// The number of the attempt that comes, the first retry being 1.
         retry: u32,
         /// The pause before it.
         pause: Duration,
         /// What the failed attempt met.
         cause: String,
+    },
+    /// A registry does not show yet what it has taken, and will be asked again.
+    Unseen {
+        /// The manifest that is waited for.
+        what: String,
+        /// The registry.
+        host: String,
+        /// The pause before it is asked again.
+        pause: Duration,
     },
     /// The server warns of something.
     Warning(String),

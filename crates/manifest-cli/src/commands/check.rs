@@ -77,7 +77,7 @@ struct FindingReport<'a> {
 }
 
 #[derive(Serialize)]
-struct UncheckedReport<'a> {
+pub(crate) struct UncheckedReport<'a> {
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<&'a str>,

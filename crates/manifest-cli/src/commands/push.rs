@@ -1,31 +1,36 @@
 //! `manifest push`
 
+mod ci;
 mod cutoff;
+mod files;
 mod gates;
 mod report;
 mod target;
+mod truth;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use manifest_core::{Digest, Encoded, Format};
+use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, Published, PushOptions, Target, dry_run, entries_of, pool, push,
+    Content, Effort, Journal, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
 };
 use manifest_store::{Record, RecordId, Store, StoreError};
 use manifest_transport::Location;
 
+use self::ci::{CiOutput, ci_output};
+use self::files::Files;
 use self::gates::GateArgs;
 use self::report::{Delivered, Report, plan_text};
 use self::target::{Named, named, of_own_name};
+use self::truth::{TruthReport, tell};
 use crate::args::{RegistryArgs, duration};
-use crate::carried::summary;
 use crate::context::{Context, selector};
 use crate::entry::shown;
 use crate::error::{CliError, chain};
 use crate::holders::titles;
-use crate::outputfile::OutputFile;
+use crate::ui::ProgressForm;
 
 /// Push a list or an image with everything in it, and let the tags mean it once all is there
 ///
@@ -73,6 +78,19 @@ pub(crate) struct Push {
     /// Write what was done to a file, as --output json prints it
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
+    /// Tell the jobs that follow what was pushed: github appends to $GITHUB_OUTPUT and $GITHUB_STEP_SUMMARY, gitlab writes
+    /// the dotenv file FILE (manifest.env), auto finds out which of them runs this
+    #[arg(long, value_name = "github|gitlab[=FILE]|auto", value_parser = ci_output)]
+    ci_output: Option<CiOutput>,
+    /// How to show the progress: a bar on a terminal (auto), a line a step, objects on standard error, or not at all
+    #[arg(
+        long,
+        value_name = "auto|plain|json|none",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
+    pub(crate) progress: ProgressForm,
     /// Show what would be done; only reading requests are sent
     #[arg(long)]
     dry_run: bool,
@@ -85,7 +103,7 @@ pub(crate) struct Push {
     resume: bool,
     /// Take the newest push back that was cut off, of LIST if that is given: tags that it moved mean again what they meant
     /// before; content stays
-    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
     abort: bool,
     /// Accepted for scripts: signatures are never taken along
     #[arg(long, hide = true)]
@@ -124,7 +142,18 @@ impl Push {
             expected: self.gates.expectations(&named)?,
             settle: self.settle,
         };
-        let report = |targets| Report::new(&record, &list, self.dry_run, targets);
+        let wanted = self.gates.truth();
+        let judged = judge_truth(&transport, content, &store, (&options.gates, &wanted), options.jobs);
+        let truth = judged.await?;
+        tell(context, &truth, &wanted);
+        let about = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
+        let report = |targets| {
+            let mut report = Report::new(&about, &entries, context.ui.tally(), targets);
+            report.dry_run = self.dry_run;
+            report.converted = list.digest != record.encoded().digest;
+            report.truth = Some(TruthReport::new(&truth, &wanted));
+            report
+        };
         if self.dry_run {
             let plans = dry_run(&transport, content, &targets, &options).await?;
             let text =
@@ -133,7 +162,7 @@ impl Push {
             context.ui.result(&text, &report(targets))?;
             return Ok(0);
         }
-        let files = self.files()?;
+        let files = Files::prepare(self, context)?;
         if content.entries.is_empty() {
             context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
@@ -143,20 +172,15 @@ impl Push {
             note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
         }
         journal.finish(&published, &context.ui).await;
-        let targets = named.iter().zip(&published).map(|(to, done)| Delivered::done(to, done)).collect();
+        let done = named.iter().zip(&targets).zip(&published);
+        let targets =
+            done.map(|((to, at), done)| Delivered::done(to, done, context.ui.tally().target(&at.place)));
+        let targets = targets.collect();
         files.tell(context, &shown(&record), (&named, &published), &report(targets))?;
         if self.remove {
             remove(&store, &record, context).await?;
         }
         Ok(0)
-    }
-
-    /// The files that are asked for, before anything is sent.
-    fn files(&self) -> Result<Files, CliError> {
-        Ok(Files {
-            digest: self.digestfile.as_deref().map(OutputFile::prepare).transpose()?,
-            metadata: self.metadata_file.as_deref().map(OutputFile::prepare).transpose()?,
-        })
     }
 
     /// Where to push: what is given, else the registry that the list's own name names.
@@ -192,38 +216,6 @@ impl Push {
             }
             _ => Ok(frozen.clone()),
         }
-    }
-}
-
-/// The files in which a result is written down.
-struct Files {
-    digest: Option<OutputFile>,
-    metadata: Option<OutputFile>,
-}
-
-impl Files {
-    /// Tells what was pushed: to people, to programs and in files.
-    fn tell(
-        self,
-        context: &Context,
-        title: &str,
-        (named, published): (&[Named], &Published),
-        report: &Report,
-    ) -> Result<(), CliError> {
-        for (to, done) in named.iter().zip(published) {
-            match done {
-                Ok(outcome) => context.ui.note(format_args!("pushed {title} to {to}: {}", summary(outcome))),
-                Err(error) => context.ui.note(format_args!("warning: {to} was left out: {}", chain(error))),
-            }
-        }
-        context.ui.result(&format!("{}\n", report.digest()), report)?;
-        if let Some(file) = self.digest {
-            file.write(report.digest())?;
-        }
-        if let Some(file) = self.metadata {
-            file.write(&report.text()?)?;
-        }
-        Ok(())
     }
 }
 

@@ -228,6 +228,10 @@ fn gate(refusals: &[Refusal]) -> String {
             Refusal::NotAllowed { .. } => "manifest remove takes out what is too much",
             Refusal::Duplicate { .. } => "--allow-duplicate lets several entries be for one platform",
             Refusal::Shrinks { .. } => "--allow-shrink lets a tag lose platforms",
+            Refusal::Untrue { .. } => {
+                "manifest annotate changes what the list says, --check-config none sends it as it is"
+            }
+            Refusal::OtherMachine { .. } => "the image has to be built anew, or to leave the list",
             _ => continue,
         };
         if !hints.contains(&hint) {

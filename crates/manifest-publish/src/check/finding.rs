@@ -132,7 +132,7 @@ pub struct Unchecked {
 }
 
 impl Unchecked {
-    pub(super) fn new(digest: Digest, entry: &Descriptor, why: impl Into<String>) -> Self {
+    pub(crate) fn new(digest: Digest, entry: &Descriptor, why: impl Into<String>) -> Self {
         Self { digest, platform: entry.platform.as_ref().map(ToString::to_string), why: why.into() }
     }
 }

@@ -159,7 +159,7 @@ impl Publication {
     }
 
     /// What is published, with its entries; `None` once it has ended.
-    pub(crate) fn content(&self) -> Option<(Encoded, Vec<Descriptor>)> {
+    pub fn content(&self) -> Option<(Encoded, Vec<Descriptor>)> {
         let bytes = self.documents.get(&self.digest)?.clone().into_bytes();
         let (digest, media_type) = (self.digest, self.media_type.clone());
         match Document::decode(&bytes, Some(&media_type)).ok()? {

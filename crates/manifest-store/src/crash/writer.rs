@@ -48,6 +48,7 @@ pub(super) fn store(files: Box<dyn Files>) -> Store {
         lock_timeout: Duration::from_secs(3600),
         command: "test".to_owned(),
         clock: Clock::new(|| Timestamp::UNIX_EPOCH),
+        ..StoreOptions::default()
     };
     Store::over(backend(files), options)
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::lock::Holder;
+
 /// Settings of a store.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
@@ -16,6 +18,8 @@ pub struct StoreOptions {
     pub command: String,
     /// What time it is; it decides nothing but what is printed.
     pub clock: Clock,
+    /// Who is told when it has to be waited for a lock for a while.
+    pub waiting: Waiting,
 }
 
 impl Default for StoreOptions {
@@ -24,7 +28,33 @@ impl Default for StoreOptions {
             lock_timeout: Duration::from_secs(30),
             command: "manifest".to_owned(),
             clock: Clock::default(),
+            waiting: Waiting::default(),
         }
+    }
+}
+
+/// Who is told when it has to be waited for a lock for a while: what is locked, and who holds it. By default nobody is.
+#[derive(Clone, Default)]
+pub struct Waiting(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&str, &Holder) + Send + Sync;
+
+impl Waiting {
+    /// Tells `tell`, which must not block, once for each change that waits.
+    pub fn new(tell: impl Fn(&str, &Holder) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    pub(crate) fn tell(&self, what: &str, holder: &Holder) {
+        if let Some(tell) = &self.0 {
+            tell(what, holder);
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
 

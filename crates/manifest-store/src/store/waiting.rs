@@ -15,6 +15,9 @@ use crate::lock::{Attempt, Guard, Holder};
 /// The longest and shortest pause between two tries to get a lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
 
+/// How long it is waited for a lock before somebody is told.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// The first and the longest pause before a change starts again; the real one is a random part of it.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(1000));
 
@@ -34,6 +37,8 @@ pub(crate) struct Locks {
     subject: String,
     /// When the waiting began.
     since: Instant,
+    /// Whether somebody was told of the waiting.
+    is_told: bool,
 }
 
 /// One change that may have to start again, because others change the same things.
@@ -83,7 +88,7 @@ impl Locks {
         // Taken from the end.
         let wanted = keys.into_iter().collect::<BTreeSet<_>>().into_iter().rev().collect();
         let (options, subject) = (turn.options.clone(), turn.subject.clone());
-        Self { backend, options, wanted, held: Vec::new(), subject, since: turn.since }
+        Self { backend, options, wanted, held: Vec::new(), subject, since: turn.since, is_told: false }
     }
 
     /// Gets the locks that are not held yet and does `work` at once; the locks come back with what it gave.
@@ -117,6 +122,9 @@ impl Locks {
             let left = self.options.lock_timeout.saturating_sub(waited);
             if left.is_zero() {
                 return Err(StoreError::Busy(self.subject, holder, waited).into());
+            }
+            if waited >= PATIENCE && !std::mem::replace(&mut self.is_told, true) {
+                self.options.waiting.tell(&self.subject, &holder);
             }
             tokio::time::sleep(pause().min(left)).await;
         }

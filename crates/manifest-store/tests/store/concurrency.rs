@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use manifest_store::{Force, IfTaken, Store, StoreError, UpdateError};
+use manifest_store::{Force, Holder, IfTaken, Store, StoreError, StoreOptions, UpdateError, Waiting};
 
 use crate::fixture::{Home, add, digests, draft, entry, name, which};
 
@@ -152,6 +152,26 @@ fn the_wait_for_a_lock_ends_and_names_the_holder() {
     let record = block_on(home.store().load(&which("app"))).unwrap();
     assert_eq!(record.entries(), [entry(1)]);
     assert_eq!(record.names(), [name("app")]);
+}
+
+#[test]
+fn who_waits_for_a_while_is_told_once_for_whom() {
+    let home = Home::new();
+    while_held(&home, async |_store, _let_go| {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tells = Arc::clone(&told);
+        let tell = move |what: &str, holder: &Holder| {
+            tells.lock().unwrap().push((what.to_owned(), holder.command.clone().unwrap()));
+        };
+        for (millis, times) in [(400, 0), (5000, 1)] {
+            let options = home.options("manifest add app second", Duration::from_millis(millis));
+            let store =
+                Store::open(home.root(), StoreOptions { waiting: Waiting::new(tell.clone()), ..options });
+            store.update(&which("app"), add(2)).await.unwrap_err();
+            let expected = vec![("the list app".to_owned(), "manifest add app first".to_owned()); times];
+            assert_eq!(*told.lock().unwrap(), expected, "{millis}");
+        }
+    });
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Home {
         let time = self.time.clone();
         let clock =
             Clock::new(move || Timestamp::from_millisecond(time.fetch_add(1000, Ordering::SeqCst)).unwrap());
-        StoreOptions { lock_timeout, command: command.to_owned(), clock }
+        StoreOptions { lock_timeout, command: command.to_owned(), clock, ..StoreOptions::default() }
     }
 
     /// A blob in the store that nobody holds.

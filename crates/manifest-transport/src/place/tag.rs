@@ -85,10 +85,11 @@ impl Place {
         }
     }
 
-    /// Whether the place shows a manifest that it has taken: a registry may need a while for that, `limit` at most.
+    /// Whether the place shows a manifest that it has taken, byte for byte: a registry may need a while for that, `limit` at
+    /// most.
     ///
     /// # Errors
-    /// When the place cannot be asked.
+    /// [`TransportError::DigestMismatch`] when it shows something else; when the place cannot be asked.
     pub async fn shows(&self, digest: &Digest, limit: Duration) -> Result<bool, TransportError> {
         match self {
             Self::Repository(remote) => remote.registry.shows(&remote.path, digest, limit).await,

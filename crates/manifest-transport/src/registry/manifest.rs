@@ -12,6 +12,7 @@ use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
 use crate::http::{Body, Request, Response};
 use crate::manifest::{At, Fetched};
+use crate::observe::Event;
 use crate::retry::Hint;
 
 /// Manifest types that are understood, as an Accept header.
@@ -74,23 +75,28 @@ impl Registry {
         }
     }
 
-    /// Whether the repository shows a manifest that it has taken, `limit` later at most.
+    /// Whether the repository shows a manifest that it has taken, `limit` later at most. It is read, so that what is shown
+    /// is what was sent.
     pub(crate) async fn shows(
         &self,
         path: &str,
         digest: &Digest,
         limit: Duration,
     ) -> Result<bool, TransportError> {
-        let clock = self.http.clock();
+        let (at, clock) = (At::Digest(*digest), self.http.clock());
         let (begun, mut pause) = (clock.elapsed(), FIRST_LOOK);
         loop {
-            if self.has_manifest(path, digest).await? {
-                return Ok(true);
+            match self.manifest(path, &at).await {
+                Ok(_) => return Ok(true),
+                Err(TransportError::NotFound(_)) => {}
+                Err(error) => return Err(error),
             }
             let left = limit.saturating_sub(clock.elapsed().saturating_sub(begun));
             if left.is_zero() {
                 return Ok(false);
             }
+            let what = self.name(path, &at);
+            self.http.observe(Event::Unseen { what, host: self.host.clone(), pause: pause.min(left) });
             clock.pause(pause.min(left)).await;
             pause = (pause * 2).min(LAST_LOOK);
         }

@@ -1,10 +1,12 @@
 //! Pushes that were cut off: which one is meant, and how it goes on or back.
 
+use manifest_core::Descriptor;
 use manifest_publish::{Journal, Publication, PushOptions, Target, Undone, abort, pool, resume};
 use manifest_store::{PublicationId, Selector, Store};
 use manifest_transport::{Location, Transport};
 use serde::Serialize;
 
+use super::files::Files;
 use super::report::{Delivered, Report};
 use super::target::{Named, named};
 use super::{Push, note};
@@ -42,7 +44,7 @@ impl Push {
         let store = context.store()?;
         let CutOff { publication, journal, named, transport, targets } =
             self.cut_off(context, &store).await?;
-        let files = self.files()?;
+        let files = Files::prepare(self, context)?;
         let options = PushOptions {
             jobs: self.registry.connection.jobs,
             settle: self.settle,
@@ -56,8 +58,12 @@ impl Push {
         let published = resumed.map_err(|error| CliError::from(error).advise("moved", advice))?;
         note(&store, publication.record, &publication.title(), &named, publication.digest, context).await;
         journal.finish(&published, &context.ui).await;
-        let targets = named.iter().zip(&published).map(|(to, done)| Delivered::done(to, done)).collect();
-        let report = Report::resumed(&publication, targets);
+        let done = named.iter().zip(&targets).zip(&published);
+        let targets =
+            done.map(|((to, at), done)| Delivered::done(to, done, context.ui.tally().target(&at.place)));
+        let about = Descriptor::new(publication.media_type.clone(), publication.digest, publication.size);
+        let entries = publication.content().map(|(_, entries)| entries).unwrap_or_default();
+        let report = Report::new(&about, &entries, context.ui.tally(), targets.collect());
         files.tell(context, &publication.title(), (&named, &published), &report)?;
         Ok(0)
     }

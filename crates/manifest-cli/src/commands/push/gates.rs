@@ -2,7 +2,8 @@
 
 use clap::Args;
 use manifest_core::Platform;
-use manifest_publish::{Expectations, Expected, Gates};
+use manifest_publish::check::DeepLimits;
+use manifest_publish::{CheckConfig, Expectations, Expected, Gates, TruthOptions};
 
 use super::target::Named;
 use crate::error::CliError;
@@ -26,6 +27,22 @@ pub(crate) struct GateArgs {
     /// Push a list that has several entries for one platform
     #[arg(long)]
     allow_duplicate: bool,
+    /// Compare what the list says that its images are for with their configurations: known, those that are at hand without
+    /// a request; all, the others are read; or none
+    #[arg(long, value_name = "known|all|none", default_value = "known", value_parser = configs)]
+    check_config: CheckConfig,
+    /// Look into layers whether programs are built for the platform of their image, as manifest check --deep does
+    #[arg(long)]
+    check_executables: bool,
+}
+
+fn configs(text: &str) -> Result<CheckConfig, String> {
+    match text {
+        "none" => Ok(CheckConfig::None),
+        "known" => Ok(CheckConfig::Known),
+        "all" => Ok(CheckConfig::All),
+        _ => Err("it is known, all or none".to_owned()),
+    }
 }
 
 fn expected(text: &str) -> Result<(Option<String>, Expected), String> {
@@ -45,6 +62,12 @@ impl GateArgs {
             allow_shrink: self.allow_shrink,
             allow_duplicates: self.allow_duplicate,
         }
+    }
+
+    /// How far the list is compared with its entries.
+    pub(super) fn truth(&self) -> TruthOptions {
+        let programs = self.check_executables.then(DeepLimits::default);
+        TruthOptions { configs: self.check_config, programs }
     }
 
     /// What the tags must mean; a tag that no target has is a mistake.

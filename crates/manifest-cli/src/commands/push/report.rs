@@ -1,29 +1,59 @@
 //! What a push did, or would do, for people and programs.
 
-use manifest_core::{Encoded, Format};
-use manifest_publish::{Action, Outcome, Plan, Planned, Publication, PublishError, TagMoved};
-use manifest_store::Record;
+use std::time::Duration;
+
+use manifest_core::{Descriptor, Encoded, Format};
+use manifest_publish::{Action, Outcome, Plan, Planned, PublishError, TagMoved};
 use serde::Serialize;
 
 use super::target::Named;
+use super::truth::TruthReport;
 use crate::carried::{Blobs, Manifests, blobs};
 use crate::error::{CliError, chain};
+use crate::report::PlatformReport;
 use crate::table::clean;
+use crate::ui::{Tally, Waited, milliseconds};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(super) struct Report<'a> {
     schema: &'static str,
     digest: String,
     media_type: String,
     size: u64,
-    dry_run: bool,
-    converted: bool,
+    pub(super) dry_run: bool,
+    pub(super) converted: bool,
+    children: Vec<Child>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) truth: Option<TruthReport<'a>>,
     targets: Vec<Delivered>,
+    retries: Vec<Retried>,
+    took_ms: u64,
+}
+
+/// Something that the list names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Child {
+    digest: String,
+    media_type: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<PlatformReport>,
+}
+
+/// What was waited for one host.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Retried {
+    host: String,
+    count: u64,
+    waited_ms: u64,
 }
 
 /// What was done at one target.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Delivered {
     target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +61,8 @@ pub(super) struct Delivered {
     tags: Vec<TagReport>,
     manifests: Manifests,
     blobs: Vec<Blobs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     plan: Vec<Step>,
 }
@@ -50,29 +82,37 @@ struct Step {
     from: String,
 }
 
-impl Report {
-    pub(super) fn new(record: &Record, list: &Encoded, dry_run: bool, targets: Vec<Delivered>) -> Self {
+impl Report<'_> {
+    /// What became of `list`, which holds these entries.
+    pub(super) fn new(
+        list: &Descriptor,
+        entries: &[Descriptor],
+        tally: &Tally,
+        targets: Vec<Delivered>,
+    ) -> Self {
+        let child = |entry: &Descriptor| Child {
+            digest: entry.digest.to_string(),
+            media_type: entry.media_type.to_string(),
+            size: entry.size,
+            platform: entry.platform.as_ref().map(PlatformReport::from),
+        };
+        let retried = |(host, Waited { retries: count, pauses })| Retried {
+            host,
+            count,
+            waited_ms: milliseconds(pauses),
+        };
         Self {
             schema: "push/2",
             digest: list.digest.to_string(),
             media_type: list.media_type.to_string(),
-            size: list.bytes.len() as u64,
-            dry_run,
-            converted: list.digest != record.encoded().digest,
-            targets,
-        }
-    }
-
-    /// The same of a push that was cut off.
-    pub(super) fn resumed(publication: &Publication, targets: Vec<Delivered>) -> Self {
-        Self {
-            schema: "push/2",
-            digest: publication.digest.to_string(),
-            media_type: publication.media_type.to_string(),
-            size: publication.size,
+            size: list.size,
             dry_run: false,
             converted: false,
+            children: entries.iter().map(child).collect(),
+            truth: None,
             targets,
+            retries: tally.hosts().into_iter().map(retried).collect(),
+            took_ms: milliseconds(tally.elapsed()),
         }
     }
 
@@ -97,6 +137,7 @@ impl Delivered {
             tags: Vec::new(),
             manifests: Manifests { present: 0, written: 0 },
             blobs: Vec::new(),
+            took_ms: None,
             plan: Vec::new(),
         }
     }
@@ -105,15 +146,18 @@ impl Delivered {
         Self { failed: Some(chain(error)), ..Self::new(to) }
     }
 
-    pub(super) fn done(to: &Named, done: &Result<Outcome, PublishError>) -> Self {
+    /// What was done, and how long after the command began the last of it was.
+    pub(super) fn done(to: &Named, done: &Result<Outcome, PublishError>, took: Option<Duration>) -> Self {
+        let took_ms = took.map(milliseconds);
         match done {
             Ok(outcome) => Self {
                 tags: tags(&outcome.tags),
                 manifests: Manifests::from(outcome),
                 blobs: blobs(&outcome.blobs),
+                took_ms,
                 ..Self::new(to)
             },
-            Err(error) => Self::failed(to, error),
+            Err(error) => Self { took_ms, ..Self::failed(to, error) },
         }
     }
 
@@ -122,7 +166,7 @@ impl Delivered {
             Ok(planned) => planned,
             Err(error) => return Self::failed(to, error),
         };
-        let blobs = ACTIONS.into_iter().map(|action| {
+        let blobs = Action::ALL.into_iter().map(|action| {
             let (count, bytes) = plan.count(action);
             Blobs { action: action.as_str(), count, bytes }
         });
@@ -141,8 +185,6 @@ impl Delivered {
         }
     }
 }
-
-const ACTIONS: [Action; 4] = [Action::Skip, Action::Mount, Action::Copy, Action::Leave];
 
 fn tags(moved: &[TagMoved]) -> Vec<TagReport> {
     let one = |tag: &TagMoved| TagReport {

@@ -1,0 +1,36 @@
+//! What is told while a publication goes on.
+
+use manifest_core::Descriptor;
+use manifest_store::StoreError;
+use manifest_transport::Place;
+
+use crate::error::PublishError;
+use crate::plan::{Action, Plan};
+
+/// Who is told how a publication goes on.
+pub trait Progress: Send + Sync {
+    /// Something is known, or was done, at a target. Must not block.
+    fn step(&self, target: &Place, step: Step<'_>);
+    /// How far the publication is could not be written down: if it is cut off, it may not be resumed from here.
+    fn not_written_down(&self, _error: &StoreError) {}
+}
+
+/// What is known, or was done, at a target.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// The work is known; again when a registry has lost something.
+    Planned(&'a Plan),
+    /// The bytes of a blob begin to be carried.
+    Carries(&'a Descriptor),
+    /// A blob has arrived, or was there; the action is what it took in the end.
+    Blob(&'a Descriptor, Action),
+    /// A manifest was written under its digest, the list itself last.
+    Manifest(&'a Descriptor),
+    /// A tag means the list now.
+    Tag(&'a str),
+    /// Everything that was to be done at the target is.
+    Done,
+    /// The target failed; what was done there may be taken back.
+    Failed(&'a PublishError),
+}
