@@ -37,6 +37,7 @@ fn replay(target: &str, promise: fn(&[u8])) {
     }
 }
 
+/// SEC-55.
 #[test]
 fn lists_keep_their_promises() {
     replay("list", promises::list);

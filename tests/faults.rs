@@ -286,3 +286,110 @@ fn spoilt_content_is_never_published() {
         assert_eq!(scene.there.requests().iter().filter(manifests).count(), 0);
     }
 }
+
+/// NET-37: whoever comes second finds what the first has brought; both are right.
+#[test]
+fn the_same_push_twice_at_once_ends_well_twice() {
+    for fault in [false, true] {
+        let scene = Scene::new();
+        if fault {
+            let uploads = "/v2/app/blobs/uploads/*";
+            scene.there.on(Method::Put, uploads).skip(1).times(3).apply_then_reset();
+            scene.there.on(Method::Put, "/v2/app/manifests/*").times(2).reply(503);
+        }
+        let words = format!("push --retry-delay 1ms app docker://{}/app:1.0", scene.there.address());
+        let start = || scene.workspace.start(MANIFEST, words.split(' '));
+        let pushes = [start(), start(), start()];
+        for pushed in pushes.map(manifest_testkit::Running::wait) {
+            assert_eq!(pushed.ok().trim_end(), Digest::sha256(scene.list.as_bytes()).to_string());
+        }
+        let (_, bytes) = scene.there.manifest("app", "1.0").unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), scene.list);
+        scene.there.clear_requests();
+        scene.push("").ok();
+        assert!(sent(&scene.there, |_| true).is_empty(), "everything was there");
+    }
+}
+
+/// NET-37: a push that is ended at any moment is simply made again, and brings only what is missing.
+#[test]
+fn a_push_that_was_ended_is_made_again_and_brings_the_rest() {
+    let moments: &[(Method, &str, u64)] = &[
+        (Method::Head, "/v2/app/*", 0),
+        (Method::Post, "/v2/app/blobs/uploads/", 2),
+        (Method::Put, "/v2/app/blobs/uploads/*", 1),
+        (Method::Put, "/v2/app/blobs/uploads/*", 4),
+        (Method::Put, "/v2/app/manifests/sha256:*", 1),
+        (Method::Put, "/v2/app/manifests/1.0", 0),
+    ];
+    for (method, pattern, skip) in moments {
+        for signal in ["INT", "KILL"] {
+            let scene = Scene::new();
+            let gate = manifest_testkit::Gate::new();
+            scene.there.on(*method, pattern).skip(*skip).hold(&gate);
+            let words = format!("push --jobs 1 app docker://{}/app:1.0", scene.there.address());
+            let running = scene.workspace.start(MANIFEST, words.split(' '));
+            gate.wait_for_blocking(1);
+            running.signal(signal);
+            assert_ne!(running.wait().code, Some(0), "{method:?} {pattern}");
+            scene.assert_unmoved();
+            let arrived: Vec<_> = images()
+                .iter()
+                .flat_map(Image::blobs)
+                .filter(|blob| scene.there.has_blob("app", &blob.digest))
+                .map(|blob| blob.digest.to_string())
+                .collect();
+            scene.there.clear_rules();
+            scene.there.clear_requests();
+            scene.push("").ok();
+            let again = sent(&scene.there, |_| true);
+            assert!(
+                arrived.iter().all(|digest| !again.contains_key(digest)),
+                "{method:?} {pattern} {signal}"
+            );
+            scene.assert_published();
+            gate.open();
+        }
+    }
+}
+
+/// NET-34, NET-35: neither referrers nor pages of tags are asked for, so that nothing of them can mislead: a registry
+/// without the API for referrers gets a list with a subject as any other, and no page of a server leads elsewhere.
+#[test]
+fn a_list_with_a_subject_needs_no_referrers_and_no_page_is_turned() {
+    for status in [400, 404, 405, 500] {
+        let (scene, elsewhere) = (Scene::new(), FakeRegistry::start());
+        scene.there.on(Method::Get, "/v2/app/referrers/*").reply(status).always();
+        for registry in [&scene.here, &scene.there] {
+            for method in [Method::Get, Method::Head, Method::Put] {
+                let next = format!("<http://{}/v2/app/tags/list?n=1>; rel=\"next\"", elsewhere.address());
+                registry.on(method, "/v2/app/manifests/*").apply().header("link", &next).always();
+            }
+        }
+        let [subject, _] = images();
+        subject.push_to(&scene.there, "app", "subject");
+        let there = scene.there.address();
+        let create = format!(
+            "create about --subject docker://{there}/app:subject docker://{}/app:v1",
+            scene.here.address()
+        );
+        for words in [
+            create,
+            format!("push about docker://{there}/app:1.0 docker://{there}/other:1.0"),
+            format!("inspect docker://{there}/app:1.0"),
+            format!("check docker://{there}/app:1.0"),
+            format!("diff about docker://{there}/app:1.0"),
+            "refresh about".to_owned(),
+        ] {
+            scene.workspace.run(MANIFEST, words.split(' ')).ok();
+        }
+        assert!(elsewhere.requests().is_empty());
+        let asked = scene.there.requests().into_iter().chain(scene.here.requests());
+        for path in asked.map(|asked| asked.path().to_owned()) {
+            assert!(
+                !path.contains("/referrers/") && !path.contains("/tags/") && !path.contains("sha256-"),
+                "{path}"
+            );
+        }
+    }
+}

@@ -223,6 +223,8 @@ pub const ROWS: &[Row] = &[
         |rule| rule.reply(201),
         [Well, Well, Fails("refused")],
     ),
+    // NET-40.
+    row("201, but nothing done", &[PutTag], |rule| rule.reply(201), PASSES),
     row("HEAD says 200 of what is not there", HEADS, |rule| rule.reply(200), [Well, Well, Fails("refused")]),
     row("MANIFEST_BLOB_UNKNOWN", PUTS, |rule| rule.reply(400).body(UNKNOWN), [Well, Well, Fails("refused")]),
     row("MANIFEST_INVALID", PUTS, |rule| rule.reply(400).body(INVALID), ends("refused")),
@@ -232,7 +234,7 @@ pub const ROWS: &[Row] = &[
     row("404", &[GetTag, HeadManifest, HeadBlob], |rule| rule.reply(404), HARMLESS),
     row("404", &[PostUpload, PutManifest, PutTag], |rule| rule.reply(404), ends("image_not_found")),
     row("405", HEADS, |rule| rule.reply(405), HARMLESS),
-    row("407", ALL, |rule| rule.reply(407), ends("registry")),
+    row("407", ALL, |rule| rule.reply(407), ends("unreachable")),
     row("412", &[PutTag], |rule| rule.reply(412), ends("moved")),
     row("Warning", ALL, |rule| rule.apply().header("warning", "299 - \"be warned\""), HARMLESS),
 ];

@@ -283,6 +283,7 @@ mod tests {
         assert!(!long.verifies(b"abd"));
     }
 
+    /// SEC-30.
     #[test]
     fn text_that_is_not_a_digest_is_refused_with_the_reason() {
         let hex = "a".repeat(64);

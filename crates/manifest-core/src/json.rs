@@ -388,6 +388,7 @@ mod tests {
         format!("{}{}", "[".repeat(levels), "]".repeat(levels))
     }
 
+    /// SEC-24.
     #[test]
     fn a_key_may_stand_once_in_each_object() {
         let many = |last: &str| {
@@ -402,6 +403,7 @@ mod tests {
         }
     }
 
+    /// SEC-55.
     #[test]
     fn depth_and_syntax_are_checked() {
         assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));

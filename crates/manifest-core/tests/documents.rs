@@ -69,6 +69,7 @@ fn rewritten(document: &str, format: Format) -> String {
     String::from_utf8(list.encode(format).unwrap().bytes).unwrap()
 }
 
+/// SEC-20, SEC-24.
 #[test]
 fn a_document_that_two_readers_could_take_for_two_things_is_refused() {
     let image = |members: &str| {
@@ -98,6 +99,7 @@ fn a_document_that_two_readers_could_take_for_two_things_is_refused() {
     ]);
 }
 
+/// SEC-20, SEC-24.
 #[test]
 fn a_document_of_another_version_or_kind_is_refused() {
     let manifests = |version: &str| format!(r#"{{"schemaVersion":{version},"manifests":[]}}"#);
@@ -145,6 +147,7 @@ fn image(layers: &str) -> String {
     )
 }
 
+/// SEC-20.
 #[test]
 fn the_announced_type_must_be_that_of_the_document() {
     let said = index(r#""manifests":[]"#);
@@ -238,6 +241,7 @@ fn a_bad_entry_is_named_with_its_place() {
     )]);
 }
 
+/// SEC-55.
 #[test]
 fn what_is_not_one_json_document_is_refused() {
     let good = index(r#""manifests":[]"#);
@@ -268,6 +272,7 @@ fn what_is_not_one_json_document_is_refused() {
     assert!(matches!(List::decode(&latin), Err(DecodeError::Json(JsonError::Syntax(_)))));
 }
 
+/// SEC-50.
 #[test]
 fn four_mebibytes_are_read_and_one_byte_more_is_not() {
     let mut document = index(r#""manifests":[]"#).into_bytes();

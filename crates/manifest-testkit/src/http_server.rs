@@ -1,5 +1,6 @@
 //! The HTTP/1.1 server behind the fake registry and the token server.
 
+mod delivery;
 mod log;
 mod wire;
 
@@ -13,13 +14,14 @@ use std::thread::JoinHandle;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use self::delivery::{Delivered, Delivery};
 use self::log::{Id, Log};
 use self::wire::{Fate, Wire};
 use crate::request::Request;
@@ -137,7 +139,7 @@ impl Shared {
         &self,
         incoming: http::Request<Incoming>,
         fate: &Fate,
-    ) -> Result<Response<Full<Bytes>>, io::Error> {
+    ) -> Result<Response<Delivered>, io::Error> {
         let (head, body) = incoming.into_parts();
         let mut request = Request {
             method: (&head.method).into(),
@@ -218,6 +220,17 @@ impl Shared {
                 fate.stall_after(*bytes);
                 Ok(applied().await)
             }
+            Action::Endless(bytes) => {
+                let mut answer = reply(decision, request);
+                *answer.body_mut() = bytes.clone();
+                answer.extensions_mut().insert(Delivery::Endless);
+                Ok(answer)
+            }
+            Action::Drip(permits) => {
+                let mut answer = applied().await;
+                answer.extensions_mut().insert(Delivery::Drip(Arc::clone(permits)));
+                Ok(answer)
+            }
             Action::WrongBytes => {
                 let mut answer = applied().await;
                 let mut bytes = answer.body().to_vec();
@@ -241,9 +254,9 @@ impl Shared {
         }
     }
 
-    fn finish(&self, id: Id, answer: Response<Bytes>) -> Response<Full<Bytes>> {
+    fn finish(&self, id: Id, answer: Response<Bytes>) -> Response<Delivered> {
         self.log.answered(id, answer.status().as_u16());
-        answer.map(Full::new)
+        delivery::deliver(answer)
     }
 }
 

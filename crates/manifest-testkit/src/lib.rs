@@ -12,6 +12,7 @@
 //! - [`Tar`], [`docker_archive`]: archives, good and bad.
 //! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
 //!   test's hands.
+//! - [`FakeNames`]: names of hosts that only a test knows, all of them on this machine.
 //! - [`Http`]: a small blocking client, to look at a server without the code under test.
 //! - [`Workspace`]: a directory with home, store and environment for a run of a program; [`Running`]: one that
 //!   goes on meanwhile.
@@ -40,6 +41,7 @@
 mod client;
 mod docker_registry;
 mod fake_clock;
+mod fake_names;
 mod fake_registry;
 mod faulty_proxy;
 mod firehose;
@@ -60,6 +62,7 @@ mod workspace;
 pub use client::{Client, Opened, Recorder, content, descriptor, put_blob, put_image, read_blob};
 pub use docker_registry::{AccessLine, DockerRegistry, SelfSigned};
 pub use fake_clock::FakeClock;
+pub use fake_names::FakeNames;
 pub use fake_registry::FakeRegistry;
 pub use faulty_proxy::FaultyProxy;
 pub use firehose::Firehose;

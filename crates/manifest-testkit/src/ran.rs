@@ -1,7 +1,10 @@
 //! The outcome of a program.
 
 use std::fmt;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// What a program printed and how it ended.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,10 +28,7 @@ impl Ran {
         Self::from_output(command, command_output)
     }
 
-    fn from_output(
-        command: &mut Command,
-        run: impl FnOnce(&mut Command) -> std::io::Result<std::process::Output>,
-    ) -> Self {
+    fn from_output(command: &mut Command, run: impl FnOnce(&mut Command) -> std::io::Result<Output>) -> Self {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let shown = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         let output = run(command).unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
@@ -60,6 +60,32 @@ impl Ran {
         })
     }
 
+    /// As [`of`](Self::of), with the most memory that the program had resident, in bytes, as the kernel told it a
+    /// millisecond before the end; none when it ended before anybody looked. What the kernel tells after the end counts
+    /// what this process had when it made the other one.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn measured(command: &mut Command) -> (Self, Option<u64>) {
+        let mut peak = None;
+        let ran = Self::from_output(command, |command| {
+            // Files, since nobody reads pipes while the program is waited for.
+            let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+            command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+            let mut child = command.spawn()?;
+            let status = loop {
+                peak = resident(child.id()).max(peak);
+                match child.try_wait()? {
+                    Some(status) => break status,
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            let (stdout, stderr) = (whole(&mut stdout)?, whole(&mut stderr)?);
+            Ok(Output { status, stdout, stderr })
+        });
+        (ran, peak)
+    }
+
     /// The standard output of a program that must have succeeded.
     ///
     /// # Panics
@@ -81,7 +107,25 @@ impl Ran {
     }
 }
 
-fn command_output(command: &mut Command) -> std::io::Result<std::process::Output> {
+/// The most memory that a process has had resident until now, in bytes; none while it is still made of this one.
+fn resident(id: u32) -> Option<u64> {
+    let program = |of: &str| std::fs::read_link(format!("/proc/{of}/exe")).ok();
+    if program(&id.to_string())? == program("self")? {
+        return None;
+    }
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+fn whole(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn command_output(command: &mut Command) -> std::io::Result<Output> {
     command.stdin(Stdio::null()).output()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::request::{Method, Request};
 
@@ -24,6 +24,8 @@ pub(crate) enum Action {
     TakeOnly(u64),
     CutResponse(u64),
     StallResponse(u64),
+    Endless(Bytes),
+    Drip(Arc<Semaphore>),
     WrongBytes,
     Substitute(Bytes),
     ForgetUpload,
@@ -189,6 +191,16 @@ impl Rule {
     /// Sends `n` bytes of the response's body, then nothing more, with the connection left open.
     pub fn stall_response_after(self, n: u64) -> Self {
         self.act(Action::StallResponse(n))
+    }
+
+    /// Answers with this body over and over, without an end.
+    pub fn endless(self, bytes: impl Into<Bytes>) -> Self {
+        self.act(Action::Endless(bytes.into()))
+    }
+
+    /// Carries the request out and sends the body of the answer byte by byte, one for each permit.
+    pub fn drip(self, permits: &Arc<Semaphore>) -> Self {
+        self.act(Action::Drip(Arc::clone(permits)))
     }
 
     /// Carries the request out and changes one byte of the body of the answer, its length stays.

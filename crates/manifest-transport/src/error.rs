@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest_core::{DecodeError, Digest, JsonError};
+use manifest_core::{Algorithm, DecodeError, Digest, JsonError};
 
 use crate::archive::ArchiveError;
 use crate::auth::{CredentialError, RealmDoubt};
@@ -209,6 +209,20 @@ pub enum TransportError {
     /// The system refused; the first field completes "cannot …".
     #[error("cannot {0} {path}", path = .1.display())]
     Io(&'static str, PathBuf, #[source] io::Error),
+}
+
+impl TransportError {
+    /// The same, with a word on what may be the reason where a registry finds fault with content of this algorithm.
+    pub(crate) fn of_algorithm(self, algorithm: Algorithm) -> Self {
+        match self {
+            Self::Refused { request, status: 400, code, message } if algorithm != Algorithm::Sha256 => {
+                let hint = format!("the registry may not support digests of {}", algorithm.as_str());
+                let message = if message.is_empty() { hint } else { format!("{message} ({hint})") };
+                Self::Refused { request, status: 400, code, message }
+            }
+            other => other,
+        }
+    }
 }
 
 fn purpose(repository: &str) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -18,11 +18,14 @@ use crate::pace::Pace;
 use crate::retry::{Budget, Hint, NoMore, RetryPolicy, hint, may_pass};
 
 mod client;
+mod names;
 mod redirect;
 mod response;
 mod tls;
 
 pub(crate) use client::{Chosen, is_loopback};
+pub(crate) use names::Stands;
+pub use names::{LookUp, Names, SystemNames};
 pub(crate) use redirect::target;
 pub(crate) use response::Response;
 use response::{LEAST_BYTES, STRETCH};
@@ -152,13 +155,14 @@ impl Http {
         observer: Arc<dyn Observer>,
         policy: RetryPolicy,
         jobs: usize,
+        names: Arc<dyn Names>,
     ) -> Self {
         Self(Arc::new(Shared {
             clock,
             observer,
             budget: Budget::new(policy),
             jobs: jobs.clamp(1, 256),
-            clients: client::Clients::default(),
+            clients: client::Clients::new(names::Resolver::new(names)),
             hosts: Mutex::default(),
             warnings: Mutex::default(),
         }))
@@ -166,6 +170,11 @@ impl Http {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.0.clock
+    }
+
+    /// Where the host of a URL stands, as far as it has been looked up.
+    pub(crate) fn stands(&self, url: &Url) -> Stands {
+        self.0.clients.resolver.stands(url)
     }
 
     pub(crate) fn observe(&self, event: Event) {
@@ -322,7 +331,8 @@ impl Http {
             let response = tokio::time::timeout(ANSWER_TIMEOUT, attempt).await.unwrap_or_else(|_| {
                 Err(Failure::MayPass(format!("no answer for {} s", ANSWER_TIMEOUT.as_secs())))
             })?;
-            match hops.next(&response).map_err(Failure::Final)? {
+            let sender = self.stands(&hops.request().url);
+            match hops.next(&response, sender).map_err(Failure::Final)? {
                 Some(()) => continue,
                 None => return Ok(response),
             }
@@ -330,6 +340,13 @@ impl Http {
     }
 
     fn builder(&self, request: &Request) -> Result<reqwest::RequestBuilder, Failure> {
+        if !self.0.clients.resolver.admits(&request.url, request.chosen) {
+            return Err(Failure::Final(TransportError::Untrusted {
+                request: request.label(),
+                to: format!("{}://{}", request.url.scheme(), authority(&request.url)),
+                why: "is an address in a network where the server itself is not".to_owned(),
+            }));
+        }
         let client =
             self.0.clients.client(&request.url, &request.tls, request.chosen).map_err(Failure::Final)?;
         let builder =
@@ -350,6 +367,11 @@ impl Http {
             status: answer.status().as_u16(),
         };
         self.observe(event);
+        if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let message = format!("the proxy wants a login of its own for {}", request.label());
+            let host = authority(&request.url);
+            return Err(Failure::Final(TransportError::Unreachable { host, message }));
+        }
         self.tell_warnings(&request.url, answer.headers());
         Ok(Response::new(answer, request.label(), permit))
     }

@@ -35,7 +35,7 @@ pub use archive::{Archive, ArchiveError, ArchiveKind};
 pub use clock::{Clock, Pause, SystemClock};
 pub use error::TransportError;
 pub use graph::{Graph, Node};
-pub use http::{DEFAULT_JOBS, Tls};
+pub use http::{DEFAULT_JOBS, LookUp, Names, SystemNames, Tls};
 pub use layout::Layout;
 pub use location::{Location, LocationError, Pick};
 pub use manifest::{At, Fetched, Origin};

@@ -8,11 +8,20 @@ use std::time::{Duration, Instant};
 /// How often a lock that is taken is tried again.
 const BEAT: Duration = Duration::from_millis(10);
 
+/// Who may open a lock file, as far as the umask allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// Whoever made it.
+    Owner,
+    /// Everybody, for what several users may share.
+    Everybody,
+}
+
 /// Waits until this process holds the lock, which ends with the file; none when `timeout` has passed.
 ///
 /// The file is made where there is none, and is never removed.
-pub(crate) async fn hold(path: PathBuf, timeout: Duration) -> io::Result<Option<File>> {
-    let file = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other)??;
+pub(crate) async fn hold(path: PathBuf, users: Users, timeout: Duration) -> io::Result<Option<File>> {
+    let file = tokio::task::spawn_blocking(move || open(&path, users)).await.map_err(io::Error::other)??;
     let start = Instant::now();
     loop {
         match fs4::FileExt::try_lock(&file) {
@@ -25,14 +34,18 @@ pub(crate) async fn hold(path: PathBuf, timeout: Duration) -> io::Result<Option<
 }
 
 /// Opens the lock file. A link is not followed, for it could create a file anywhere; a pipe does not keep us waiting.
-fn open(path: &Path) -> io::Result<File> {
+fn open(path: &Path, users: Users) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).truncate(false).read(true).write(true);
+    // Elsewhere files take the rights of their directory.
+    let mode = if users == Users::Owner { 0o600 } else { 0o666 };
+    #[cfg(not(unix))]
+    let _: u32 = mode;
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.custom_flags(flags.bits().cast_signed());
+        options.mode(mode).custom_flags(flags.bits().cast_signed());
     }
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {

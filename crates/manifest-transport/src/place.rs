@@ -56,8 +56,11 @@ impl Transport {
     /// A transport whose pauses and chance come from `clock`.
     pub fn with_clock(settings: Settings, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Self {
         let retry = RetryPolicy { retries: settings.retry.retries.min(1), ..settings.retry.clone() };
-        let impatient = Http::new(Arc::clone(&clock), Arc::clone(&observer), retry, settings.jobs);
-        let http = Http::new(clock, observer, settings.retry.clone(), settings.jobs);
+        let new = |retry| {
+            let (clock, observer) = (Arc::clone(&clock), Arc::clone(&observer));
+            Http::new(clock, observer, retry, settings.jobs, Arc::clone(&settings.names))
+        };
+        let (http, impatient) = (new(settings.retry.clone()), new(retry));
         let (registries, mirrors, archives) = (Arc::default(), Arc::default(), Arc::default());
         Self { http, impatient, settings: Arc::new(settings), registries, mirrors, archives }
     }

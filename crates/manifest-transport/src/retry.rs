@@ -175,6 +175,7 @@ mod tests {
         assert_eq!(budget.waited(), Duration::from_secs(2));
     }
 
+    /// SEC-57.
     #[test]
     fn retry_after_is_read_in_both_forms_and_garbage_is_nothing() {
         let date = ("date", "Tue, 15 Nov 1994 08:12:31 GMT");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::auth::{CredentialSearch, Environment};
 use crate::config::Registries;
-use crate::http::{DEFAULT_JOBS, Tls};
+use crate::http::{DEFAULT_JOBS, Names, SystemNames, Tls};
 use crate::retry::RetryPolicy;
 
 /// What the user decides about transports.
@@ -20,6 +20,8 @@ pub struct Settings {
     /// Directories with certificate directories of single hosts, named `host[:port]`; the first that has one of a host
     /// counts, where `hosts` says nothing of its certificates.
     pub certs_dirs: Vec<PathBuf>,
+    /// Where the addresses of hosts come from.
+    pub names: Arc<dyn Names>,
     /// Where registries are really found.
     pub registries: Registries,
     /// Pairs of registry and token server (`host` or `host:port`) where the login may go to the latter.
@@ -39,6 +41,7 @@ impl Default for Settings {
             credentials: Arc::new(CredentialSearch::new(&Environment::default())),
             hosts: BTreeMap::new(),
             certs_dirs: Vec::new(),
+            names: Arc::new(SystemNames),
             registries: Registries::default(),
             auth_hosts: Vec::new(),
             retry: RetryPolicy::default(),

@@ -308,6 +308,7 @@ async fn an_oci_side_that_is_damaged_is_refused_and_a_blob_never_arrives_whole()
     }
 }
 
+/// SEC-40.
 #[tokio::test]
 async fn long_names_take_a_bounded_amount_of_memory() {
     let name = "x".repeat(60_000);
@@ -317,6 +318,7 @@ async fn long_names_take_a_bounded_amount_of_memory() {
     assert!(chain(&refused(ArchiveKind::Oci, &long.finish()).await).contains("more than 67108864 bytes"));
 }
 
+/// SEC-39.
 #[tokio::test]
 async fn a_path_that_is_no_regular_file_is_refused_at_once() {
     let dir = TempDir::new().unwrap();

@@ -35,6 +35,7 @@ async fn a_blob_that_is_not_there_is_told_before_anything_is_read() {
     assert!(matches!(&error, TransportError::NotFound(what) if what.contains("sha256:")), "{error:?}");
 }
 
+/// SEC-22.
 #[tokio::test]
 async fn wrong_bytes_never_arrive_whole() {
     let (registry, client, app, blob, _) = start();

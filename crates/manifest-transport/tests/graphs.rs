@@ -74,6 +74,7 @@ async fn a_graph_is_the_same_wherever_it_lies() {
     }
 }
 
+/// SEC-59.
 #[tokio::test]
 async fn a_list_beside_and_within_others_comes_once_and_before_them() {
     let dir = TempDir::new().unwrap();
@@ -115,6 +116,7 @@ async fn what_is_unknown_is_kept_and_what_may_not_be_distributed_is_left() {
     assert_eq!(blobs, expected);
 }
 
+/// SEC-59.
 #[tokio::test]
 async fn eight_lists_within_one_another_are_followed_and_not_more() {
     let dir = TempDir::new().unwrap();

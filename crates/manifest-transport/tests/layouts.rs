@@ -268,7 +268,7 @@ async fn a_blob_whose_source_fails_leaves_nothing() {
     assert_eq!(std::fs::read_dir(root(&place).join("blobs/sha256")).unwrap().count(), 0);
 }
 
-/// SEC-50.
+/// SEC-50, SEC-51.
 #[tokio::test]
 async fn huge_files_are_refused_before_they_are_read() {
     let (_dir, place) = start();

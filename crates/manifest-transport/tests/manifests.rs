@@ -97,6 +97,7 @@ async fn a_digest_header_is_not_needed_and_one_of_another_algorithm_does_not_cou
     assert_eq!(read(&app, &v1()).await.unwrap().digest, digest);
 }
 
+/// SEC-20.
 #[tokio::test]
 async fn a_content_type_other_than_the_documents_own_is_refused() {
     let (registry, _client, app) = start();
@@ -299,4 +300,27 @@ async fn a_web_page_is_no_answer_whatever_its_status() {
         assert!(error.to_string().contains("web page"), "{error}");
     }
     assert_eq!(registry.tag("app", "v1"), None);
+}
+
+/// NET-41.
+#[tokio::test]
+async fn a_manifest_of_sha512_keeps_its_name_whatever_the_registry_calls_it() {
+    let (registry, _client, app) = start();
+    let image = Image::new("linux/amd64");
+    image.push_to(&registry, "app", "v1");
+    let digest = manifest_core::Algorithm::Sha512.digest(&image.manifest());
+    let media_type = image.media_type();
+    let put = || app.put_manifest(&digest, &media_type, image.manifest().into());
+    put().await.unwrap();
+    assert_eq!(read(&app, &digest.into()).await.unwrap().digest, digest);
+    registry.on(Method::Put, "*").apply().header("docker-content-digest", &image.digest().to_string());
+    registry.on(Method::Get, "*").apply().header("docker-content-digest", &image.digest().to_string());
+    put().await.unwrap();
+    assert_eq!(read(&app, &digest.into()).await.unwrap().digest, digest);
+    let lie = manifest_core::Algorithm::Sha512.digest(b"lie").to_string();
+    registry.on(Method::Put, "*").apply().header("docker-content-digest", &lie);
+    assert!(matches!(put().await, Err(TransportError::DigestMismatch { .. })));
+    registry.on(Method::Put, "*").reply(400).body(r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#);
+    let error = put().await.unwrap_err().to_string();
+    assert!(error.ends_with("the registry may not support digests of sha512"), "{error}");
 }

@@ -1,6 +1,10 @@
 //! Where a login goes, and where it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::sync::Arc;
 
@@ -49,10 +53,12 @@ async fn a_redirect_to_another_port_is_followed_without_the_login() {
         let blob = descriptor(b"layer");
         other.put_blob("app", "layer");
         ours.on(Method::Get, "*").redirect(status, &to(&other)).times(2);
+        ours.on(Method::Head, "*").redirect(status, &to(&other)).times(2);
         app.manifest(&v1()).await.unwrap();
         assert_eq!(read_blob(&app, &blob).await.unwrap(), b"layer");
+        assert!(app.has_blob(&blob).await.unwrap() && app.named_digest("v1").await.unwrap().is_some());
         assert!(ours.requests().iter().all(|request| request.authorization().is_some()));
-        assert_eq!(other.requests().len(), 2);
+        assert_eq!(other.requests().len(), 4);
         assert!(other.requests().iter().all(|request| request.authorization().is_none()), "{status}");
     }
 }
@@ -88,16 +94,21 @@ async fn a_challenge_after_a_redirect_does_not_get_the_first_hosts_login() {
 /// SEC-11.
 #[tokio::test]
 async fn a_login_that_was_left_behind_stays_behind_on_the_way_back() {
-    let (ours, other, _client, app) = two().await;
-    ours.on(Method::Get, "/v2/app/manifests/v1").redirect(307, &to(&other));
-    other.on(Method::Get, "*").redirect(307, &format!("http://{}/v2/app/manifests/back", ours.address()));
-    let back = ours.on(Method::Get, "/v2/app/manifests/back").before_login().reply(404);
-    app.manifest(&v1()).await.unwrap_err();
-    assert_eq!(back.hits(), 1);
-    assert_eq!(ours.requests().last().unwrap().authorization(), None);
+    for method in [Method::Get, Method::Head] {
+        let (ours, other, _client, app) = two().await;
+        ours.on(method, "/v2/app/manifests/v1").redirect(307, &to(&other));
+        other.on(method, "*").redirect(307, &format!("http://{}/v2/app/manifests/back", ours.address()));
+        let back = ours.on(method, "/v2/app/manifests/back").before_login().reply(404).times(2);
+        match method {
+            Method::Get => drop(app.manifest(&v1()).await.unwrap_err()),
+            _ => assert_eq!(app.named_digest("v1").await.unwrap(), None),
+        }
+        assert_eq!(back.hits(), 1);
+        assert_eq!(ours.requests().last().unwrap().authorization(), None);
+    }
 }
 
-/// SEC-52.
+/// SEC-60.
 #[tokio::test]
 async fn a_circle_of_redirects_ends_after_ten() {
     let (ours, _other, client, app) = two().await;
@@ -122,17 +133,38 @@ async fn a_redirect_to_what_is_not_http_or_not_ours_to_see_is_refused() {
     assert_eq!(client.clock.pauses().len(), 0);
 }
 
+/// SEC-4, SEC-6.
 #[tokio::test]
 async fn a_redirect_of_a_write_is_not_followed() {
-    let (ours, other, _client, app) = two().await;
-    ours.on(Method::Put, "*").redirect(307, &to(&other));
     let image = Image::new("linux/amd64");
-    let error = app
-        .put_named(Some("v2"), &image.media_type(), image.manifest().into(), &Guard::default())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, TransportError::Refused { status: 307, .. }), "{error:?}");
-    assert!(other.requests().is_empty());
+    for status in [301, 302, 303, 307, 308] {
+        for method in [Method::Put, Method::Post, Method::Patch, Method::Delete] {
+            let (ours, other, client, app) = two().await;
+            ours.on(method, "*").redirect(status, &to(&other)).always();
+            let in_pieces = {
+                let chunk = [(ours.address(), 4)].into();
+                let client = Client::new(Settings { chunk, ..settings(&ours.address()) });
+                client.repository(&ours.address(), "app")
+            };
+            let sent = match method {
+                Method::Put => app
+                    .put_named(Some("v2"), &image.media_type(), image.manifest().into(), &Guard::default())
+                    .await
+                    .map(drop),
+                Method::Post => put_blob(&app, "content").await,
+                Method::Patch => put_blob(&in_pieces, "content").await,
+                _ => app.delete_tag("v1").await.map(drop),
+            };
+            match sent {
+                Err(TransportError::Refused { status: found, .. }) => assert_eq!(found, status),
+                // A blob that goes nowhere in pieces goes whole.
+                Ok(()) => assert_eq!(method, Method::Patch),
+                Err(other) => panic!("{method:?} {status}: {other:?}"),
+            }
+            assert!(other.requests().is_empty(), "{method:?} {status}");
+            assert_eq!(client.clock.pauses().len(), 0);
+        }
+    }
 }
 
 /// SEC-5.
@@ -153,6 +185,33 @@ async fn a_token_server_on_another_host_does_not_get_the_login() {
     }
     for asked in tokens.requests() {
         assert_eq!((asked.authorization(), asked.query("account")), (None, None), "{}", asked.target);
+    }
+}
+
+/// SEC-5: what the token server gets it may not pass on.
+#[tokio::test]
+async fn a_token_server_that_sends_us_elsewhere_keeps_the_login_to_itself() {
+    for (login, method) in [
+        (Login::new("ann", "hunter2"), Method::Get),
+        (Login::Identity { token: "ann-refresh".to_owned().into() }, Method::Post),
+    ] {
+        for status in [301, 302, 303, 307, 308] {
+            let (registry, tokens, other) =
+                (FakeRegistry::start(), TokenServer::start(), TokenServer::start());
+            Image::new("linux/amd64").push_to(&registry, "app", "v1");
+            registry.bearer(&tokens);
+            let elsewhere = tokens.on(method, "/token*");
+            let elsewhere = elsewhere.redirect(status, &format!("http://{}{{target}}", other.address()));
+            let search = CredentialSearch::new(&Environment::default());
+            let search = search.with_login(&registry.address(), login.clone(), "--creds");
+            let client = Client::new(Settings { credentials: Arc::new(search), ..Settings::default() });
+            client.repository(&registry.address(), "app").manifest(&v1()).await.unwrap_err();
+            assert_eq!(elsewhere.hits(), 1);
+            for asked in other.requests() {
+                assert_eq!((asked.authorization(), asked.body_bytes), (None, 0), "{status} {}", asked.target);
+            }
+            assert!(method == Method::Get || other.requests().is_empty());
+        }
     }
 }
 

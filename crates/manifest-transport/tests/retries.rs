@@ -32,12 +32,13 @@ fn image() -> Image {
     Image::new("linux/amd64")
 }
 
-/// NET-1, NET-2, NET-3, NET-4.
+/// NET-1, NET-2, NET-3, NET-4, SEC-57.
 #[tokio::test]
 async fn a_pause_that_the_server_names_is_kept_in_every_form() {
     let date = [("date", "Tue, 15 Nov 1994 08:12:31 GMT"), ("retry-after", "Tue, 15 Nov 1994 08:12:51 GMT")];
     let past = [("date", "Tue, 15 Nov 1994 08:12:31 GMT"), ("retry-after", "Tue, 15 Nov 1994 08:12:01 GMT")];
     let two = [("retry-after", "3"), ("retry-after", "7")];
+    let nested = "(".repeat(100_000);
     // Half of a tenth is added to what the server names; half of 250 ms is our own pause.
     for (headers, pause) in [
         (&[("retry-after", "2")][..], 2_100),
@@ -47,6 +48,7 @@ async fn a_pause_that_the_server_names_is_kept_in_every_form() {
         (&[("retry-after", "0")][..], 125),
         (&[("retry-after", "soon")][..], 187),
         (&[("retry-after", "-1")][..], 187),
+        (&[("retry-after", nested.as_str())][..], 187),
         (&[][..], 187),
     ] {
         let (registry, client, app) = start();

@@ -303,3 +303,46 @@ async fn a_tag_that_the_last_attempt_has_set_is_no_failure() {
     assert_eq!(registry.tag("app", "v1"), Some(one().digest()));
     assert_eq!(client.clock.pauses().len(), 5);
 }
+
+/// NET-40.
+#[tokio::test]
+async fn a_tag_that_was_taken_and_is_not_there_is_set_again() {
+    let (registry, client, app) = start();
+    for (times, attempts) in [(1, 2), (3, 4)] {
+        registry.clear_requests();
+        registry.on(Method::Put, "/v2/app/manifests/new").reply(201).times(times);
+        put(&app, &one(), "new", &before(None)).await.unwrap();
+        assert_eq!(registry.tag("app", "new"), Some(one().digest()));
+        let puts = registry.requests().into_iter().filter(|request| request.method == Method::Put).count();
+        assert_eq!(puts, attempts);
+        app.delete_tag("new").await.unwrap();
+    }
+    registry.on(Method::Put, "/v2/app/manifests/new").reply(201).always();
+    let error = put(&app, &one(), "new", &before(None)).await.unwrap_err();
+    assert!(
+        matches!(&error, TransportError::Exhausted { last, .. } if last.contains("does not mean what was taken")),
+        "{error:?}"
+    );
+    assert_eq!(client.retries().len(), 1 + 3 + 5);
+}
+
+/// NET-40: a registry that says what it took is believed, and one that says nothing is asked, with one request at a time, too.
+#[tokio::test]
+async fn a_tag_that_was_taken_is_looked_at_only_where_the_registry_says_nothing() {
+    let registry = FakeRegistry::start();
+    let client = Client::new(manifest_transport::Settings { jobs: 1, ..Default::default() });
+    let app = client.repository(&registry.address(), "app");
+    put_image(&app, &one(), "one").await.unwrap();
+    for (silent, steps_taken) in [(false, &["PUT 201"][..]), (true, &["PUT 201", "HEAD 200"])] {
+        registry.clear_requests();
+        if silent {
+            registry.on(Method::Put, "*").apply().without_header("docker-content-digest");
+        }
+        put(&app, &one(), "one", &Guard::default()).await.unwrap();
+        assert_eq!(steps(&registry), steps_taken);
+    }
+    registry.on(Method::Put, "*").apply().without_header("docker-content-digest");
+    registry.on(Method::Head, "*").reply(403);
+    registry.on(Method::Get, "*").reply(403);
+    put(&app, &one(), "one", &Guard::default()).await.unwrap();
+}

@@ -243,3 +243,89 @@ async fn a_session_without_an_address_is_no_session() {
     assert!(error.to_string().contains("without saying where"), "{error}");
     assert_eq!(registry.requests().len(), 1);
 }
+
+/// NET-39: giving up a session is a courtesy; how it goes changes nothing.
+#[tokio::test]
+async fn a_session_that_cannot_be_given_up_changes_nothing_for_the_upload() {
+    type Fault = fn(manifest_testkit::Rule) -> manifest_testkit::Rule;
+    let faults: [Fault; 8] = [
+        |rule| rule.reply(204),
+        |rule| rule.reply(401),
+        |rule| rule.reply(404),
+        |rule| rule.reply(405),
+        |rule| rule.reply(429).header("retry-after", "3600"),
+        |rule| rule.reply(500),
+        |rule| rule.reset(),
+        |rule| rule.redirect(307, "http://169.254.169.254/"),
+    ];
+    for fault in faults {
+        let (registry, client, app) = start();
+        registry.on(Method::Put, "*").reply(400).body("no");
+        let given_up = fault(registry.on(Method::Delete, "*").always());
+        let error = put_blob(&app, BODY).await.unwrap_err();
+        assert!(
+            matches!(&error, TransportError::Refused { status: 400, message, .. } if message == "no"),
+            "{error:?}"
+        );
+        assert_eq!((given_up.hits(), client.clock.pauses().len()), (1, 0));
+        // A session that is replaced is given up as well, and the blob arrives.
+        registry.on(Method::Put, "*").reply(416).times(3);
+        put_blob(&app, BODY).await.unwrap();
+        assert_eq!(registry.blob("app", &Digest::sha256(BODY)).unwrap(), BODY);
+    }
+}
+
+/// NET-39.
+#[tokio::test]
+async fn a_session_that_hangs_when_it_is_given_up_is_not_waited_for() {
+    let (registry, _client, app) = start();
+    registry.on(Method::Put, "*").reply(400).body("no");
+    let hanging = registry.on(Method::Delete, "*").stall();
+    let put = tokio::spawn(async move { put_blob(&app, BODY).await });
+    while hanging.hits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(6)).await;
+    tokio::time::resume();
+    assert!(matches!(put.await.unwrap(), Err(TransportError::Refused { status: 400, .. })));
+}
+
+fn of_sha512(bytes: &[u8]) -> manifest_core::Descriptor {
+    let digest = manifest_core::Algorithm::Sha512.digest(bytes);
+    manifest_core::Descriptor::new(manifest_core::MediaType::OCI_CONFIG, digest, bytes.len() as u64)
+}
+
+/// NET-41.
+#[tokio::test]
+async fn a_blob_of_sha512_is_sent_and_read_under_its_own_digest() {
+    let (registry, _client, app) = start();
+    let blob = of_sha512(BODY);
+    app.put_blob(&blob, Mounted::Refused, &content(BODY)).await.unwrap();
+    assert_eq!(registry.requests()[0].query("digest-algorithm").as_deref(), Some("sha512"));
+    assert_eq!(registry.requests()[1].query("digest"), Some(blob.digest.to_string()));
+    assert_eq!(read_blob(&app, &blob).await.unwrap(), BODY);
+    // A registry that names content by sha256 only says nothing about sha512.
+    let sha256 = Digest::sha256(BODY).to_string();
+    registry.on(Method::Put, "*").apply().header("docker-content-digest", &sha256);
+    app.put_blob(&blob, Mounted::Refused, &content(BODY)).await.unwrap();
+}
+
+/// NET-41.
+#[tokio::test]
+async fn a_registry_without_sha512_is_said_to_lack_it() {
+    for (method, blob_goes_out) in [(Method::Post, false), (Method::Put, true)] {
+        let (registry, client, app) = start();
+        let invalid = r#"{"errors":[{"code":"DIGEST_INVALID","message":"invalid digest"}]}"#;
+        registry.on(method, "*").reply(400).body(invalid).always();
+        let blob = of_sha512(BODY);
+        let error = app.put_blob(&blob, Mounted::Refused, &content(BODY)).await.unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("invalid digest (the registry may not support digests of sha512)"), "{said}");
+        let puts = registry.requests().iter().any(|request| request.method == Method::Put);
+        assert_eq!(puts, blob_goes_out);
+        assert!(client.retries().len() <= 1);
+        let error = put_blob(&app, BODY).await.unwrap_err().to_string();
+        assert!(!error.contains("sha512"), "{error}");
+    }
+}

@@ -91,6 +91,7 @@ fn path_components_are_runs_joined_by_single_separators() {
     }
 }
 
+/// SEC-30.
 #[test]
 fn text_that_is_not_a_reference_is_refused_with_the_reason() {
     let long_tag = format!("foo/bar:{}", "a".repeat(129));

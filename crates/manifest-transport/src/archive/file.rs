@@ -224,6 +224,7 @@ mod tests {
         packer.finish().unwrap()
     }
 
+    /// SEC-52.
     #[test]
     fn what_is_too_large_unpacked_is_refused_while_it_is_unpacked() {
         let packed = gzip(&vec![0; 4 << 20]);

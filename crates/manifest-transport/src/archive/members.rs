@@ -362,6 +362,7 @@ mod tests {
         }
     }
 
+    /// SEC-40.
     #[test]
     fn many_members_take_a_bounded_amount_of_memory() {
         let mut members = Members::default();

@@ -7,7 +7,7 @@ use super::unpack::{Compression, MAGIC};
 /// Gives the plain content of something that may be compressed with gzip or zstd, such as a layer; its first bytes tell.
 ///
 /// It is unpacked as it is read, and nothing limits how large it becomes: that is up to whoever reads. A zstd frame
-/// takes a window of at most 100 MiB.
+/// takes a window of at most 32 MiB.
 ///
 /// # Errors
 /// What reading the first bytes brings.

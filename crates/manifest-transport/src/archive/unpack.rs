@@ -11,6 +11,9 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 pub const MAX_UNPACKED: u64 = 64 << 30;
 /// Bytes that tell how something is compressed.
 pub(super) const MAGIC: usize = 4;
+/// The longest way that a zstd frame may look back, in bytes, all of which are kept in memory: what encoders use up to
+/// level 20. RFC 8878 asks for 8 MiB.
+const MAX_WINDOW: u64 = 32 << 20;
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 
@@ -50,7 +53,11 @@ impl Compression {
         let packed = BufReader::with_capacity(BUFFER, packed);
         match self {
             Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
-            Self::Zstd => Box::new(Zstd { packed, frame: FrameDecoder::new(), inside: false }),
+            Self::Zstd => {
+                let mut frame = FrameDecoder::new();
+                frame.set_max_window_size(MAX_WINDOW);
+                Box::new(Zstd { packed, frame, inside: false })
+            }
         }
     }
 }

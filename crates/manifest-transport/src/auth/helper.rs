@@ -269,6 +269,7 @@ pub(super) mod tests {
         helpers.get("test", "reg.io").await.map_err(|error| error.to_string())
     }
 
+    /// SEC-53: the last ones.
     #[tokio::test]
     async fn answers_are_read_as_the_protocol_says() {
         let basic = |username: &str, password: &str| {
@@ -303,6 +304,7 @@ pub(super) mod tests {
         }
     }
 
+    /// SEC-53.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_helper_nobody_waits_for_any_more_is_ended() {
@@ -329,6 +331,7 @@ pub(super) mod tests {
         }
     }
 
+    /// SEC-13.
     #[tokio::test]
     async fn a_name_that_could_be_a_path_is_refused() {
         let helpers = helpers(Path::new("/bin"));

@@ -15,6 +15,7 @@ use super::file::{BASE64, CredentialFile, JsonFault, Shape, Wanted, split_key};
 use super::helper::Helpers;
 use super::key::LoginKey;
 use super::place::{Environment, Place};
+use crate::lock::Users;
 use crate::secret::Secret;
 
 /// How long to wait for another process that writes the same file.
@@ -167,7 +168,7 @@ impl LoginFile {
         make_private(&parent(&path)).map_err(failed)?;
         let mut lock = path.clone().into_os_string();
         lock.push(".lock");
-        let lock = crate::lock::hold(lock.into(), LOCK_TIMEOUT).await.map_err(failed)?;
+        let lock = crate::lock::hold(lock.into(), Users::Owner, LOCK_TIMEOUT).await.map_err(failed)?;
         let lock = lock.ok_or_else(|| CredentialError::Busy(path.clone(), LOCK_TIMEOUT))?;
         let text = Place::optional(path.clone()).read().await?.unwrap_or_default();
         let malformed =

@@ -60,9 +60,8 @@ pub fn judge(registry: &Url, realm: &Url, allowed_pairs: &[(String, String)]) ->
     if let Some(why) = refusal(registry, realm) {
         return Realm::Refused { why };
     }
-    let listed = |(from, to): &(String, String)| names(from, registry) && names(to, realm);
     // A weaker scheme has been refused above.
-    if same_host(registry, realm) || allowed_pairs.iter().any(listed) {
+    if same_host(registry, realm) || is_listed(registry, realm, allowed_pairs) {
         return Realm::Trusted;
     }
     match (registrable_domain(registry), registrable_domain(realm)) {
@@ -79,12 +78,27 @@ pub fn judge(registry: &Url, realm: &Url, allowed_pairs: &[(String, String)]) ->
 /// To be asked after name resolution, for token servers, redirects and upload locations. Forbidden are
 /// loopback, link-local, unspecified, multicast, broadcast and reserved addresses, the metadata services of the
 /// known clouds, and IPv6 forms that embed such an IPv4 address (mapped, compatible, translated, NAT64, 6to4,
-/// Teredo, ISATAP). Private ranges such as 10.0.0.0/8 are allowed: registries inside a company live there.
+/// Teredo, ISATAP). Private ranges such as 10.0.0.0/8 are not among them: registries inside a company live there. To
+/// those, only somebody who lives there, too, may send us.
 pub fn server_chosen_address_is_forbidden(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => v4_is_forbidden(ip),
         IpAddr::V6(ip) => v6_is_forbidden(ip),
     }
+}
+
+/// Whether `ip` is in a network of its owner: the private ranges of RFC 1918 and RFC 6598, the unique local ones of
+/// RFC 4193, and IPv6 forms that embed one of the former.
+pub(crate) fn address_is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => v4_is_private(ip),
+        IpAddr::V6(ip) => ip.is_unique_local() || embedded_v4(ip).into_iter().flatten().any(v4_is_private),
+    }
+}
+
+/// Whether the user has listed this pair of registry and token server.
+pub(crate) fn is_listed(registry: &Url, realm: &Url, allowed_pairs: &[(String, String)]) -> bool {
+    allowed_pairs.iter().any(|(from, to)| names(from, registry) && names(to, realm))
 }
 
 /// Whether the host of `url` is this machine, by address or as `localhost`.
@@ -184,6 +198,11 @@ fn v4_is_forbidden(ip: Ipv4Addr) -> bool {
         || ip.is_link_local()
         || ip.is_multicast()
         || METADATA_V4.contains(&ip)
+}
+
+fn v4_is_private(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    ip.is_private() || (first == 100 && second & 0xc0 == 64)
 }
 
 fn v6_is_forbidden(ip: Ipv6Addr) -> bool {

@@ -14,7 +14,7 @@ use super::challenge::{self, Challenge};
 use super::realm::{self, Realm, RealmDoubt};
 use super::{CredentialSearch, Found, Login};
 use crate::error::TransportError;
-use crate::http::{Body, Chosen, Http, Request, Response, Tls, authority, same_origin};
+use crate::http::{Body, Chosen, Http, Request, Response, Stands, Tls, authority, same_origin};
 use crate::observe::Event;
 use crate::secret::Secret;
 
@@ -322,7 +322,11 @@ impl Authorizer {
         let tls = if same_origin(realm, &self.registry) { self.tls.clone() } else { Tls::default() };
         let mut request = Request::new(Method::GET, realm.clone(), &tls);
         let by_user = authority(realm) == authority(&self.registry) || crate::http::is_loopback(realm);
-        request.chosen = if by_user { Chosen::ByUser } else { Chosen::ByServer };
+        if !by_user {
+            let listed = realm::is_listed(&self.registry, realm, &self.allowed_pairs);
+            let sender = if listed { Stands::Inside } else { self.http.stands(&self.registry) };
+            request.chosen = Chosen::ByServer(sender);
+        }
         let scopes: Vec<String> = wanted.iter().map(|(path, access)| scope_text(path, *access)).collect();
         if let Some(Login::Identity { token }) = &login {
             let mut form = url::form_urlencoded::Serializer::new(String::new());

@@ -1,17 +1,14 @@
 //! The HTTP clients beneath, one for each way of connecting, made when first needed.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
+use super::names::{Resolver, Stands};
 use super::tls::{self, Tls};
 use super::{Failure, authority};
-use crate::auth::realm::server_chosen_address_is_forbidden;
 use crate::error::TransportError;
 
 /// Who named the host of a request.
@@ -19,8 +16,8 @@ use crate::error::TransportError;
 pub(crate) enum Chosen {
     /// The user.
     ByUser,
-    /// A server, by a redirect, a realm or an upload location; it may not send us to just any address.
-    ByServer,
+    /// A server that stands there, by a redirect, a realm or an upload location; it may not send us to just any address.
+    ByServer(Stands),
 }
 
 /// How long a connection may take to be made.
@@ -34,10 +31,17 @@ struct Key {
     chosen: Chosen,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<BTreeMap<Key, reqwest::Client>>);
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) resolver: Resolver,
+    made: Mutex<BTreeMap<Key, reqwest::Client>>,
+}
 
 impl Clients {
+    pub(super) fn new(resolver: Resolver) -> Self {
+        Self { resolver, made: Mutex::default() }
+    }
+
     pub(super) fn client(
         &self,
         url: &Url,
@@ -48,11 +52,11 @@ impl Clients {
         let tls = if https { tls.clone() } else { Tls::default() };
         let key = Key { https, loopback: is_loopback(url), tls, chosen };
         let poisoned = |_| failed(url, "a client is being made by a thread that died");
-        let mut clients = self.0.lock().map_err(poisoned)?;
+        let mut clients = self.made.lock().map_err(poisoned)?;
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(url, &key)?;
+        let client = build(url, &key, &self.resolver)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -62,19 +66,17 @@ fn failed(url: &Url, message: impl Into<String>) -> TransportError {
     TransportError::Tls { host: authority(url), message: message.into() }
 }
 
-fn build(url: &Url, key: &Key) -> Result<reqwest::Client, TransportError> {
+fn build(url: &Url, key: &Key, resolver: &Resolver) -> Result<reqwest::Client, TransportError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("manifest/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(60))
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        .dns_resolver(Arc::new(resolver.judging(key.chosen)));
     if key.loopback {
         // A proxy would look for the service on its own machine.
         builder = builder.no_proxy();
-    }
-    if key.chosen == Chosen::ByServer {
-        builder = builder.dns_resolver(Arc::new(Guarded));
     }
     builder = if key.https { with_tls(builder, url, &key.tls)? } else { without_tls(builder, url)? };
     builder.build().map_err(|error| failed(url, causes(&error)))
@@ -110,34 +112,21 @@ fn with_tls(
     }
 }
 
-/// Resolves names that a server chose, and leaves out addresses that it may not choose.
-#[derive(Debug)]
-struct Guarded;
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = |address: &SocketAddr| !server_chosen_address_is_forbidden(address.ip());
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(allowed).collect();
-            if allowed.is_empty() {
-                let refusal = format!("{} has no address that a server may send us to", name.as_str());
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, refusal).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
 /// Whether the URL names this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     crate::auth::realm::host_is_loopback(url)
 }
 
+/// What the HTTP library says first of a proxy that did not let us through to a server behind TLS.
+const TUNNEL: &str = "tunnel error: ";
+
 /// What an error of the HTTP library means: certificates and names do not get better, all else may.
 pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
     let error = error.without_url();
-    let message = causes(&error);
+    let mut message = causes(&error);
+    if texts(&error).iter().any(|text| text.starts_with(TUNNEL)) {
+        message = format!("no way through the proxy: {}", message.replace(TUNNEL, ""));
+    }
     // What the TLS library says of a first record that is none.
     if message.contains("InvalidContentType") {
         let message = "the server does not speak TLS".to_owned();
@@ -147,6 +136,7 @@ pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
         || message.contains("certificate")
         // What the server thinks of ours, such as that it is missing.
         || (message.contains("fatal alert") && message.contains("Certificate"))
+        || message.contains("proxy authorization required")
         || message.contains("no address that a server")
         || message.contains("Name or service not known")
         || message.contains("No address associated with hostname")
@@ -157,14 +147,20 @@ pub(super) fn failure(url: &Url, error: reqwest::Error) -> Failure {
     if error.is_connect() { Failure::Unsent(message) } else { Failure::MayPass(message) }
 }
 
-/// The causes of an error, from the innermost that says something new; outer layers only repeat.
-pub(super) fn causes(error: &reqwest::Error) -> String {
+/// What an error and its causes say, the innermost last.
+fn texts(error: &reqwest::Error) -> Vec<String> {
     let mut inner: &dyn std::error::Error = error;
     let mut texts = vec![error.to_string()];
     while let Some(next) = inner.source() {
         texts.push(next.to_string());
         inner = next;
     }
+    texts
+}
+
+/// The causes of an error, from the innermost that says something new; outer layers only repeat.
+pub(super) fn causes(error: &reqwest::Error) -> String {
+    let mut texts = texts(error);
     let last = texts.pop().unwrap_or_default();
     match texts.into_iter().next_back().filter(|text| !text.contains(&last)) {
         Some(outer) if outer != "client error (Connect)" => format!("{outer}: {last}"),

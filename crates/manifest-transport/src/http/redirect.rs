@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, header};
 use url::{Host, Url};
 
-use super::{Chosen, Request, Response, authority, is_loopback, same_origin};
+use super::{Chosen, Request, Response, Stands, authority, is_loopback, same_origin};
 use crate::auth::realm::server_chosen_address_is_forbidden;
 use crate::error::TransportError;
 
@@ -25,10 +25,10 @@ impl Hops {
         &self.request
     }
 
-    /// Turns to where `response` points; `None` when it is an answer and not a redirect.
+    /// Turns to where `response` points, which came from `sender`; `None` when it is an answer and not a redirect.
     ///
     /// Once the origin has been left, its credentials are gone for good, even when a later hop leads back.
-    pub(super) fn next(&mut self, response: &Response) -> Result<Option<()>, TransportError> {
+    pub(super) fn next(&mut self, response: &Response, sender: Stands) -> Result<Option<()>, TransportError> {
         let reading = self.request.method == Method::GET || self.request.method == Method::HEAD;
         if !reading || !is_redirect(response.status()) {
             return Ok(None);
@@ -42,7 +42,7 @@ impl Hops {
         let target = target(&self.request, &location)?;
         if !same_origin(&self.request.url, &target) {
             self.request.headers.remove(header::AUTHORIZATION);
-            self.request.chosen = Chosen::ByServer;
+            self.request.chosen = Chosen::ByServer(sender);
             self.request.tls = super::Tls::default();
         }
         if is_loopback(&target) {

@@ -1,10 +1,11 @@
 //! Answers: read with a limit, and not for longer than they move.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::client::causes;
 use crate::error::TransportError;

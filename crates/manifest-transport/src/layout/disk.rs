@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt as _;
 
 use crate::error::TransportError;
+use crate::lock::Users;
 
 /// The file that is locked while `index.json` changes; other programs ignore it.
 const LOCK: &str = ".manifest.lock";
@@ -103,7 +104,7 @@ pub(super) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<
 pub(super) async fn lock(root: &Path, timeout: Duration) -> Result<File, TransportError> {
     let (directory, path) = (root.to_owned(), root.join(LOCK));
     blocking("lock", root, move || std::fs::create_dir_all(&directory)).await?;
-    match crate::lock::hold(path.clone(), timeout).await {
+    match crate::lock::hold(path.clone(), Users::Everybody, timeout).await {
         Ok(lock) => lock.ok_or_else(|| TransportError::LayoutBusy(root.to_owned(), timeout)),
         Err(error) => Err(TransportError::Io("lock", path, error)),
     }

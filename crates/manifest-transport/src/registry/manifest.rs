@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
-use manifest_core::{Algorithm, Digest, MAX_MANIFEST_SIZE, MediaType};
+use manifest_core::{Digest, MAX_MANIFEST_SIZE, MediaType};
 
 use super::Registry;
 use super::tag::strong_etag;
@@ -148,7 +148,8 @@ impl Registry {
         let at = At::Digest(*digest);
         let request = self.put_request(path, &at, media_type, bytes.clone()).await?;
         let response = self.send(request, &scope(path, Access::Push)).await?;
-        self.check_put(response, path, &at, &bytes).await.map(|_| ())
+        let checked = self.check_put(response, path, &at, &bytes).await.map(|_| ());
+        checked.map_err(|error| error.of_algorithm(digest.algorithm()))
     }
 
     pub(super) async fn put_request(
@@ -179,9 +180,9 @@ impl Registry {
             return Err(self.error(response, || self.name(path, at)).await);
         }
         refuse_page(&response)?;
-        let expected = Digest::sha256(bytes);
-        match told_digest(&response).filter(|told| told.algorithm() == Algorithm::Sha256) {
-            Some(found) if found != expected => {
+        match told_digest(&response) {
+            Some(found) if !found.verifies(bytes) => {
+                let expected = found.algorithm().digest(bytes);
                 Err(TransportError::DigestMismatch { what: self.name(path, at), expected, found })
             }
             _ => Ok(response),

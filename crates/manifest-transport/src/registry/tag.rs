@@ -8,8 +8,9 @@ use super::Registry;
 use super::manifest::{announced, told_digest};
 use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
-use crate::http::{Attempt, Request, Response};
+use crate::http::{Attempt, Request, Response, Setback};
 use crate::manifest::At;
+use crate::retry::Hint;
 
 /// What a tag means now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +111,8 @@ impl Registry {
 
     /// Writes a manifest and lets a tag mean it.
     ///
-    /// With a guard, an attempt of which nobody knows what came is repeated only after a look at the tag.
+    /// With a guard, an attempt of which nobody knows what came is repeated only after a look at the tag. An answer that
+    /// names no digest is good only when the tag shows it.
     pub(crate) async fn put_tag(
         &self,
         path: &str,
@@ -140,7 +142,19 @@ impl Registry {
                 }
             };
             if response.status() != StatusCode::PRECONDITION_FAILED {
-                return self.check_put(response, path, &at, &bytes).await.map(|_| ());
+                let taken = self.check_put(response, path, &at, &bytes).await?;
+                // Who says what it took is believed; who does not is asked, if we may.
+                let told = told_digest(&taken).is_some();
+                drop(taken);
+                match if told { Ok(true) } else { self.is_set(path, tag, ours, guard).await } {
+                    Ok(false) => {}
+                    Err(error @ TransportError::Moved { .. }) => return Err(error),
+                    Ok(true) | Err(_) => return Ok(()),
+                }
+                let (cause, hint) = ("the tag does not mean what was taken".to_owned(), Hint::None);
+                self.pause(&request, retry, Setback { cause, hint, carried_out: true }).await?;
+                retry += 1;
+                continue;
             }
             drop(response);
             // What is said below is an error in any case; this only makes it a better one.

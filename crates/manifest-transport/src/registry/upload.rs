@@ -88,7 +88,7 @@ impl Registry {
     ) -> Result<(), TransportError> {
         let mut session = match mounted {
             Some(url) => Session::new(url),
-            None => self.start(path).await?,
+            None => self.start(path, blob.digest.algorithm()).await?,
         };
         let mut upload = Upload {
             registry: self,
@@ -118,7 +118,7 @@ impl Registry {
                     if !is_unreachable(&error) {
                         self.cancel(path, &session).await;
                     }
-                    return Err(error);
+                    return Err(error.of_algorithm(blob.digest.algorithm()));
                 }
             }
         }
@@ -282,7 +282,7 @@ impl Upload<'_, '_> {
             return Err(self.registry.http.exhausted(&request.label(), self.new_sessions + 1, cause));
         }
         self.new_sessions += 1;
-        self.registry.start(self.path).await
+        self.registry.start(self.path, self.blob.digest.algorithm()).await
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
+use manifest_core::Algorithm;
 use url::Url;
 
-use crate::auth::realm::{Realm, judge};
+use crate::auth::realm::{Realm, is_listed, judge};
 use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
-use crate::http::{Chosen, Request, Response, authority, is_loopback, same_origin, target};
+use crate::http::{Chosen, Request, Response, Stands, authority, is_loopback, same_origin, target};
 use crate::registry::Registry;
 
 /// How long giving up a session may take.
@@ -56,13 +57,23 @@ impl Session {
 }
 
 impl Registry {
-    pub(super) async fn start(&self, path: &str) -> Result<Session, TransportError> {
+    /// Opens a session for a blob whose digest is one of `algorithm`.
+    ///
+    /// Spec: OCI distribution-spec v1.1.1, "Pushing blobs"; the parameter is that of its successor, and older registries
+    /// do not look at it.
+    pub(super) async fn start(&self, path: &str, algorithm: Algorithm) -> Result<Session, TransportError> {
         let mut request = self.request(Method::POST, path, "blobs/uploads/").await?;
+        if algorithm != Algorithm::Sha256 {
+            request.url.query_pairs_mut().append_pair("digest-algorithm", algorithm.as_str());
+        }
         request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         let response = self.send(request.clone(), &scope(path, Access::Push)).await?;
         match response.status() {
             StatusCode::ACCEPTED => Ok(Session::new(self.opened(&request, &response).await?)),
-            _ => Err(self.error(response, || format!("docker://{}/{path}", self.host)).await),
+            _ => {
+                let error = self.error(response, || format!("docker://{}/{path}", self.host)).await;
+                Err(error.of_algorithm(algorithm))
+            }
         }
     }
 
@@ -109,8 +120,10 @@ impl Registry {
         session: &Session,
     ) -> Result<Request, TransportError> {
         let mut request = Request::new(method, session.url.clone(), &self.tls);
-        if !same_origin(&request.url, &self.door().await?.base) && !is_loopback(&request.url) {
-            request.chosen = Chosen::ByServer;
+        let base = &self.door().await?.base;
+        if !same_origin(&request.url, base) && !is_loopback(&request.url) {
+            let listed = is_listed(base, &request.url, &self.settings.auth_hosts);
+            request.chosen = Chosen::ByServer(if listed { Stands::Inside } else { self.http.stands(base) });
         }
         Ok(request)
     }

@@ -1,0 +1,183 @@
+//! Secrets stay secret: on no stream and in no file, whatever is asked for.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use manifest_testkit::{FakeRegistry, Image, Index, Method, Ran, TokenServer, Workspace};
+
+use super::{MANIFEST, manifest};
+
+const PASSWORD: &str = "correct-horse-battery";
+/// `ann:correct-horse-battery` as it stands in headers and files.
+const ENCODED: &str = "YW5uOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==";
+const REFRESH: &str = "refresh-me-refresh-me";
+const SIGNATURE: &str = "X-Signature-of-storage";
+
+/// Everything in all files below a directory.
+fn files(dir: &Path, all: &mut Vec<(String, Vec<u8>)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, all);
+        } else {
+            all.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+}
+
+fn holds(bytes: &[u8], secret: &str) -> bool {
+    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+/// A registry whose blobs lie in a storage with signed addresses, a token server, and two ways to log in.
+struct Scene {
+    workspace: Workspace,
+    registry: FakeRegistry,
+    storage: FakeRegistry,
+    tokens: TokenServer,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self {
+            workspace: Workspace::new(),
+            registry: FakeRegistry::start(),
+            storage: FakeRegistry::start(),
+            tokens: TokenServer::start(),
+        };
+        let (amd64, arm64) =
+            (Image::new("linux/amd64").layers(1, 1000, 1), Image::new("linux/arm64").layers(1, 1000, 2));
+        let list = Index::of(&[&amd64, &arm64]);
+        for server in [&scene.registry, &scene.storage] {
+            list.push_to(server, "app", "v1");
+        }
+        list.write_layout(&scene.workspace.path().join("layout"), "v1");
+        scene.tokens.account("ann", PASSWORD);
+        scene.tokens.refresh_token(REFRESH);
+        scene.tokens.refuse_anonymous();
+        scene.registry.bearer(&scene.tokens);
+        let signed = format!("http://{}{{target}}?sig={SIGNATURE}", scene.storage.address());
+        scene.registry.on(Method::Get, "/v2/*/blobs/*").redirect(307, &signed).always();
+        scene
+    }
+
+    /// What no stream and no file may hold: what we know, and every token that was issued.
+    fn secrets(&self) -> BTreeSet<String> {
+        let mut secrets: BTreeSet<String> =
+            [PASSWORD, ENCODED, REFRESH, SIGNATURE].into_iter().map(str::to_owned).collect();
+        let tokens = self.registry.requests();
+        let tokens = tokens.iter().filter_map(|asked| asked.authorization()?.strip_prefix("Bearer "));
+        secrets.extend(tokens.map(str::to_owned));
+        secrets
+    }
+
+    fn assert_untold(&self, ran: &Ran) {
+        for secret in self.secrets() {
+            assert!(!ran.stdout.contains(&secret) && !ran.stderr.contains(&secret), "{secret}: {ran:?}");
+        }
+    }
+}
+
+/// The verbs that the help names.
+fn verbs(workspace: &Workspace) -> BTreeSet<String> {
+    let help = manifest(workspace, "--help");
+    let commands = help.ok().split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
+    let verb = |line: &str| {
+        let rest = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '))?;
+        rest.split(' ').next().map(str::to_owned)
+    };
+    commands.lines().filter_map(verb).filter(|verb| verb != "help").collect()
+}
+
+/// SEC-12.
+#[test]
+fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
+    for keep in ["basic", "identity", "helper"] {
+        let scene = Scene::new();
+        let host = scene.registry.address();
+        let auth = match keep {
+            "basic" => format!(r#"{{"auths": {{"{host}": {{"auth": "{ENCODED}"}}}}}}"#),
+            "identity" => format!(r#"{{"auths": {{"{host}": {{"identitytoken": "{REFRESH}"}}}}}}"#),
+            _ => format!(r#"{{"credHelpers": {{"{host}": "kit"}}}}"#),
+        };
+        scene.workspace.write("mine/auth.json", auth);
+        let helper = format!(
+            "#!/bin/sh\necho 'the secret is {PASSWORD}' >&2\n\
+             echo '{{\"ServerURL\":\"{host}\",\"Username\":\"ann\",\"Secret\":\"{PASSWORD}\"}}'\n"
+        );
+        let helper = scene.workspace.write("mine/docker-credential-kit", helper);
+        fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        let there = format!("docker://{host}/app");
+        let lines = [
+            format!("create app --all {there}:v1"),
+            format!("create one {there}:v1 --creds ann:{PASSWORD} --platform linux/amd64"),
+            format!("create wrong {there}:v1 --creds ann:not-{PASSWORD}"),
+            format!("add one {there}:v1 --platform linux/arm64"),
+            "annotate app --index --annotation a=b".to_owned(),
+            "inspect app".to_owned(),
+            format!("inspect {there}:v1"),
+            format!("check --deep {there}:v1"),
+            format!("diff app {there}:v1"),
+            format!("push app {there}:2 {there}:3"),
+            format!("push app {there}:4 docker://127.0.0.1:1/app:4 --retry 0"),
+            "publications".to_owned(),
+            "import kept --oci-dir layout".to_owned(),
+            "export app --oci-dir out".to_owned(),
+            "ls".to_owned(),
+            "exists app".to_owned(),
+            "refresh app".to_owned(),
+            "cache ls".to_owned(),
+            "cp app copy".to_owned(),
+            "tag app more".to_owned(),
+            "untag more".to_owned(),
+            "rename copy moved".to_owned(),
+            "hold moved --by me".to_owned(),
+            "release moved --by me".to_owned(),
+            "history app".to_owned(),
+            "history one".to_owned(),
+            "undo app".to_owned(),
+            "remove one --platform linux/amd64".to_owned(),
+            "prune --older-than 1h".to_owned(),
+            "gc".to_owned(),
+            "fsck".to_owned(),
+            "df".to_owned(),
+            format!("blob cat {}", Image::new("linux/amd64").digest()),
+            format!("login --get-login {host}"),
+            format!("login -u ann --password-stdin {host} --authfile kept.json"),
+            format!("login --password-stdin -u eve {host} --authfile kept.json"),
+            format!("logout {host} --authfile kept.json"),
+            "rm moved".to_owned(),
+            "version".to_owned(),
+            "completions bash".to_owned(),
+        ];
+        let run: BTreeSet<_> = lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(run, verbs(&scene.workspace), "each verb is tried");
+        for line in &lines {
+            for more in [&["-v"][..], &["-v", "--output", "json"]] {
+                let mut command = scene.workspace.command(MANIFEST);
+                command
+                    .args(line.split(' '))
+                    .args(more)
+                    .env("REGISTRY_AUTH_FILE", scene.workspace.path().join("mine/auth.json"));
+                let path =
+                    format!("{}:{}", helper.parent().unwrap().display(), std::env::var("PATH").unwrap());
+                command.env("PATH", path).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
+                let ran = Ran::with_input(&mut command, PASSWORD.as_bytes());
+                assert!(ran.code.is_some_and(|code| ![2, 70, 101].contains(&code)), "{ran:?}");
+                scene.assert_untold(&ran);
+            }
+        }
+        assert!(scene.registry.tags("app").contains(&"3".to_owned()), "{keep}: the pushes went through");
+        assert!(scene.secrets().len() > 4, "{keep}: tokens were seen");
+        let mut kept = Vec::new();
+        files(scene.workspace.path(), &mut kept);
+        let mine = scene.workspace.path().join("mine").display().to_string();
+        for (path, bytes) in kept.iter().filter(|(path, _)| !path.starts_with(&mine)) {
+            for secret in scene.secrets() {
+                assert!(!holds(bytes, &secret), "{keep}: {secret} in {path}");
+            }
+        }
+    }
+}
