@@ -20,6 +20,8 @@ mod add_lists;
 mod annotate;
 #[path = "verbs/annotate_index.rs"]
 mod annotate_index;
+#[path = "verbs/archive_targets.rs"]
+mod archive_targets;
 #[path = "verbs/cache.rs"]
 mod cache;
 #[path = "verbs/check.rs"]
@@ -36,6 +38,8 @@ mod diff;
 mod documents;
 #[path = "verbs/export.rs"]
 mod export;
+#[path = "verbs/foreign_layers.rs"]
+mod foreign_layers;
 #[path = "verbs/help.rs"]
 mod help;
 #[path = "verbs/history.rs"]
@@ -72,5 +76,7 @@ mod push;
 mod remove;
 #[path = "verbs/root.rs"]
 mod root;
+#[path = "verbs/targets.rs"]
+mod targets;
 #[path = "verbs/truth.rs"]
 mod truth;

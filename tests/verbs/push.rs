@@ -58,7 +58,8 @@ fn targets_that_make_no_sense_are_refused() {
     ] {
         cli.fails(2, &format!("push app {target}")).says("misuse", &[part]);
     }
-    cli.fails(2, "push app dir:/x").says("invalid_reference", &["\"dir:\" is not supported"]);
+    cli.fails(2, "push app dir:/x")
+        .says("invalid_reference", &["\"dir:\" is not supported", "manifest export"]);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! All targets of a publication on their way together.
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{FutureExt as _, join_all, try_join, try_join_all};
 use manifest_transport::Transport;
 
 use crate::deliver::{Delivery, carriers};
 use crate::error::PublishError;
 use crate::journal::{Journal, Phase};
 use crate::lot::{Age, Lot};
+use crate::plan::BlobStep;
 use crate::progress::{Progress, Step};
 use crate::push::{Content, Effort, Published, PushOptions, Target};
-use crate::survey::Origins;
+use crate::survey::{Manifests, Origins};
+use crate::together::seats;
 
 /// What holds for all targets of a publication.
 #[derive(Clone, Copy, Debug)]
@@ -99,15 +101,23 @@ impl<'a> Course<'a> {
             }
         }
         let carriers = carriers(options.jobs);
-        let delivery = Delivery { transport, content, options, carriers: &carriers, journal };
-        let deliveries = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
-            let done = lot.deliver(self, delivery, progress).await;
+        let manifests = &Manifests::default();
+        let delivery =
+            Delivery { transport, content, options, carriers: &carriers, manifests, seat: None, journal };
+        let lots_on: Vec<_> = lots.iter_mut().filter(|lot| lot.is_on()).collect();
+        let (together, seats) = seats(lots_on.len());
+        let deliveries = lots_on.into_iter().zip(&seats).map(|(lot, seat)| async move {
+            let seat_of_several = Some(seat).filter(|_| !self.is_one);
+            let done = lot.deliver(self, Delivery { seat: seat_of_several, ..delivery }, progress).await;
             if let Err(error) = &done {
                 progress.step(&lot.target().place, Step::Failed(error));
             }
+            seat.leave();
             lot.settle(done)
         });
-        try_join_all(deliveries).await?;
+        let open = |step: &BlobStep| delivery.source(step);
+        let carrying = together.run(&carriers, &open).map(Ok);
+        try_join(try_join_all(deliveries), carrying).await?;
         if let Some(journal) = journal.filter(|_| !self.is_single) {
             journal.step(Phase::Tags, progress).await;
         }
@@ -121,7 +131,7 @@ impl<'a> Course<'a> {
     /// Moves the tags at all targets, those first that there were before: when one cannot be moved, what moved can go
     /// back, which for a new tag not every registry allows.
     async fn move_tags(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
-        for age in [Age::Old, Age::New] {
+        for age in [Age::Old, Age::New, Age::Archive] {
             for at in 0..lots.len() {
                 let Some(lot) = lots.get_mut(at).filter(|lot| lot.is_on()) else { continue };
                 let Err((tag, source)) = lot.move_tags(age, self.content.list, progress).await else {

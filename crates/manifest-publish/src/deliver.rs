@@ -1,9 +1,12 @@
 //! A list and everything in it, brought to one place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::future::try_join;
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Tag};
-use manifest_transport::{Guard, Mounted, Place, Transport, TransportError};
+use manifest_transport::{Guard, Mounted, Place, Source, Transport, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::error::PublishError;
@@ -11,8 +14,9 @@ use crate::journal::Journal;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
 use crate::progress::{Progress, Step};
 use crate::push::{Content, Outcome, PushOptions};
-use crate::survey::{Origins, all_from, survey};
+use crate::survey::{Manifests, Origins, Survey, all_from};
 use crate::tags::{Before, set};
+use crate::together::{Promised, Seat};
 
 /// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
 /// about a megabyte, so this bounds memory. By default three blobs are carried at once.
@@ -28,7 +32,11 @@ pub(crate) struct Delivery<'a> {
     pub(crate) content: Content<'a>,
     pub(crate) options: &'a PushOptions,
     /// How many blobs may be carried at once, to all places together.
-    pub(crate) carriers: &'a Semaphore,
+    pub(crate) carriers: &'a Arc<Semaphore>,
+    /// What one target has read of manifests, for the others.
+    pub(crate) manifests: &'a Manifests,
+    /// Where it says what it lacks, when there are several targets.
+    pub(crate) seat: Option<&'a Seat>,
     pub(crate) journal: Option<&'a Journal>,
 }
 
@@ -43,11 +51,13 @@ pub(crate) enum Last<'a> {
     Named(&'a Before),
     /// Without a name, which a layout can do with.
     Unnamed,
+    /// Under a name or without one, where nobody sees it yet.
+    Unseen(Option<&'a str>),
 }
 
 /// The places for those who carry blobs, when so many steps may be under way.
-pub(crate) fn carriers(jobs: usize) -> Semaphore {
-    Semaphore::new((jobs / STEPS_PER_CARRIER).max(1))
+pub(crate) fn carriers(jobs: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((jobs / STEPS_PER_CARRIER).max(1)))
 }
 
 impl Delivery<'_> {
@@ -63,10 +73,10 @@ impl Delivery<'_> {
         last: Last<'_>,
         progress: &dyn Progress,
     ) -> Result<(Outcome, Vec<Tag>), PublishError> {
-        let Self { transport, content, options, .. } = self;
+        let Self { transport, content, options, manifests, .. } = self;
         let entries = if options.entries { content.entries } else { &[] };
         let origins = Origins { transport, sources: content.sources, here: content.here };
-        if may_be_short(entries, origins, place)? {
+        if may_be_short(entries, origins, place, options)? {
             place.expect_copies([]).await?;
             match self.write(place, last, progress).await {
                 Ok(set) => {
@@ -80,11 +90,16 @@ impl Delivery<'_> {
         if let Some(journal) = self.journal {
             journal.begin(progress).await;
         }
+        let survey = Survey { origins, options, manifests };
         let mut round = 0;
         loop {
-            let plan = survey(entries, origins, place, options.jobs).await?;
+            let plan = survey.of(entries, place).await?;
             progress.step(place, Step::Planned(&plan));
-            match self.send(&plan, place, last, progress).await {
+            let promised = match self.seat {
+                Some(seat) => seat.say(place, plan.blobs.values()).await,
+                None => Promised::new(),
+            };
+            match self.send(&plan, promised, place, last, progress).await {
                 Err(PublishError::Transport(error)) if round < ROUNDS && has_lost_something(&error) => {
                     place.pause_for_lost(round, error).await?;
                 }
@@ -97,11 +112,12 @@ impl Delivery<'_> {
     async fn send(
         self,
         plan: &Plan,
+        promised: Promised,
         place: &Place,
         last: Last<'_>,
         progress: &dyn Progress,
     ) -> Result<(Outcome, Vec<Tag>), PublishError> {
-        let mut outcome = carry(plan, place, self.options.jobs, self.carriers, progress).await?;
+        let mut outcome = self.carry(plan, promised, place, progress).await?;
         outcome.present = plan.present.len();
         Ok((outcome, self.write(place, last, progress).await?))
     }
@@ -115,24 +131,114 @@ impl Delivery<'_> {
     ) -> Result<Vec<Tag>, PublishError> {
         let list = self.content.list;
         let bytes = || Bytes::from(list.bytes.clone());
-        let moves = !matches!(last, Last::There | Last::Digest([]));
+        let moves = !matches!(last, Last::There | Last::Digest([]) | Last::Unseen(_));
         if let Some(journal) = self.journal.filter(|_| moves) {
             journal.moves().await;
         }
         let mut set_with_it = Vec::new();
         match last {
-            Last::There => return Ok(set_with_it),
+            Last::There => return Ok(Vec::new()),
             Last::Digest(tags) => {
                 set_with_it = place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?;
             }
             Last::Named(before) => set(place, before, list).await?,
-            Last::Unnamed => {
-                place.put_named(None, &list.media_type, bytes(), &Guard::default()).await?;
+            Last::Unnamed => place.put_named(None, &list.media_type, bytes(), &Guard::default()).await?,
+            Last::Unseen(name) => {
+                place.put_named(name, &list.media_type, bytes(), &Guard::default()).await?;
             }
         }
         let written = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
         progress.step(place, Step::Manifest(&written));
         Ok(set_with_it)
+    }
+
+    /// Brings blobs and then manifests to the target, the deepest first. What is promised is carried for several targets at
+    /// once.
+    async fn carry(
+        self,
+        plan: &Plan,
+        mut promised: Promised,
+        target: &Place,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, PublishError> {
+        let jobs = self.options.jobs;
+        let (shared, own): (Vec<&BlobStep>, Vec<&BlobStep>) =
+            plan.blobs.values().partition(|step| promised.contains_key(&step.blob.digest));
+        let settled = |step: &BlobStep, how| {
+            progress.step(target, Step::Blob(&step.blob, how));
+            (how, step.blob.size)
+        };
+        let own = stream::iter(own)
+            .map(|step| async move {
+                Ok::<_, PublishError>(settled(step, self.bring(step, target, progress).await?))
+            })
+            .buffer_unordered(jobs)
+            .try_collect::<Vec<_>>();
+        let shared: FuturesUnordered<_> = shared
+            .into_iter()
+            .filter_map(|step| Some((step, promised.remove(&step.blob.digest)?)))
+            .map(|(step, promise)| async move {
+                let how = match promise.await {
+                    Ok(done) => done.map(|()| Action::Copy)?,
+                    Err(_) => self.bring(step, target, progress).await?,
+                };
+                Ok::<_, PublishError>(settled(step, how))
+            })
+            .collect();
+        let (own, shared): (_, Vec<_>) = try_join(own, shared.try_collect()).await?;
+        let mut outcome = Outcome { manifests: plan.manifests.len(), ..Outcome::default() };
+        for (how, size) in own.into_iter().chain(shared) {
+            let (count, bytes) = outcome.blobs.entry(how).or_default();
+            (*count, *bytes) = (*count + 1, bytes.saturating_add(size));
+        }
+        for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
+            stream::iter(level)
+                .map(|step| async move {
+                    write(step, target).await?;
+                    progress.step(target, Step::Manifest(&step.manifest));
+                    Ok::<_, PublishError>(())
+                })
+                .buffer_unordered(jobs)
+                .try_collect::<Vec<()>>()
+                .await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
+    async fn bring(
+        self,
+        step: &BlobStep,
+        target: &Place,
+        progress: &dyn Progress,
+    ) -> Result<Action, PublishError> {
+        let (blob, from) = (&step.blob, &step.from);
+        let mounted = match step.action {
+            Action::Skip | Action::Leave => return Ok(step.action),
+            Action::Mount => match target.mount(blob, from).await? {
+                Mounted::Done => return Ok(Action::Mount),
+                Mounted::Refused if target.has_blob(blob).await? => return Ok(Action::Skip),
+                other => other,
+            },
+            Action::Copy => Mounted::Refused,
+        };
+        let _carrier = self.carriers.acquire().await;
+        progress.step(target, Step::Carries(blob));
+        let open = self.source(step);
+        target
+            .put_blob(blob, mounted, &|start| open(start))
+            .await
+            .map_err(|error| copy_error(blob.digest, from, error))?;
+        Ok(Action::Copy)
+    }
+
+    /// Where the bytes of a blob come from.
+    pub(crate) fn source(self, step: &BlobStep) -> Source {
+        let (transport, from, blob) = (self.transport.clone(), step.from.clone(), step.blob.clone());
+        Arc::new(move |start| {
+            let (transport, from, blob) = (transport.clone(), from.clone(), blob.clone());
+            Box::pin(async move { transport.blob_or_elsewhere(&from, &blob, &start).await })
+        })
     }
 }
 
@@ -141,8 +247,11 @@ pub(crate) fn may_be_short(
     entries: &[Descriptor],
     origins: Origins<'_>,
     place: &Place,
+    options: &PushOptions,
 ) -> Result<bool, PublishError> {
-    Ok(place.registry_host().is_some() && all_from(entries, origins, place)?)
+    // What a registry names of layers that lie elsewhere it need not have.
+    let is_asked = options.foreign_layers && options.entries;
+    Ok(place.registry_host().is_some() && !is_asked && all_from(entries, origins, place)?)
 }
 
 /// Whether a registry refused a list because it lacks something that the list names.
@@ -163,42 +272,6 @@ fn has_lost_something(error: &TransportError) -> bool {
         if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }
 
-/// Brings blobs and then manifests to the target, the deepest first.
-async fn carry(
-    plan: &Plan,
-    target: &Place,
-    jobs: usize,
-    carriers: &Semaphore,
-    progress: &dyn Progress,
-) -> Result<Outcome, PublishError> {
-    let blobs: Vec<(Action, u64)> = stream::iter(plan.blobs.values())
-        .map(|step| async move {
-            let how = bring(step, target, carriers, progress).await?;
-            progress.step(target, Step::Blob(&step.blob, how));
-            Ok::<_, PublishError>((how, step.blob.size))
-        })
-        .buffer_unordered(jobs)
-        .try_collect()
-        .await?;
-    let mut outcome = Outcome { manifests: plan.manifests.len(), ..Outcome::default() };
-    for (how, size) in blobs {
-        let (count, bytes) = outcome.blobs.entry(how).or_default();
-        (*count, *bytes) = (*count + 1, bytes.saturating_add(size));
-    }
-    for level in plan.manifests.chunk_by(|one, next| one.depth == next.depth) {
-        stream::iter(level)
-            .map(|step| async move {
-                write(step, target).await?;
-                progress.step(target, Step::Manifest(&step.manifest));
-                Ok::<_, PublishError>(())
-            })
-            .buffer_unordered(jobs)
-            .try_collect::<Vec<()>>()
-            .await?;
-    }
-    Ok(outcome)
-}
-
 /// Writes one manifest under its digest.
 async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> {
     let manifest = &step.manifest;
@@ -212,33 +285,6 @@ async fn write(step: &ManifestStep, target: &Place) -> Result<(), PublishError> 
     Ok(target.put_manifest(&manifest.digest, &manifest.media_type, bytes).await?)
 }
 
-/// Brings one blob to the target; a mount that the registry does not grant becomes a copy.
-async fn bring(
-    step: &BlobStep,
-    target: &Place,
-    carriers: &Semaphore,
-    progress: &dyn Progress,
-) -> Result<Action, PublishError> {
-    let (blob, from) = (&step.blob, &step.from);
-    let mounted = match step.action {
-        Action::Skip | Action::Leave => return Ok(step.action),
-        Action::Mount => match target.mount(blob, from).await? {
-            Mounted::Done => return Ok(Action::Mount),
-            Mounted::Refused if target.has_blob(blob).await? => return Ok(Action::Skip),
-            other => other,
-        },
-        Action::Copy => Mounted::Refused,
-    };
-    let failed = |source| copy_error(blob.digest, from, source);
-    let _carrier = carriers.acquire().await;
-    progress.step(target, Step::Carries(blob));
-    target
-        .put_blob(blob, mounted, &|start| Box::pin(async move { from.blob_from(blob, &start).await }))
-        .await
-        .map_err(failed)?;
-    Ok(Action::Copy)
-}
-
-fn copy_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
+pub(crate) fn copy_error(digest: Digest, from: &Place, source: TransportError) -> PublishError {
     PublishError::Copy { digest, from: from.to_string(), source }
 }

@@ -144,10 +144,10 @@ fn check_directory(here: &Path, directory: &Path, if_there: IfThere) -> Result<(
 }
 
 /// A layout that is being written beside the place where it, or the archive of it, will stand.
-struct Staged(TempDir);
+pub(crate) struct Staged(TempDir);
 
 impl Staged {
-    fn beside(target: &Path) -> Result<Self, TransportError> {
+    pub(crate) fn beside(target: &Path) -> Result<Self, TransportError> {
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -157,7 +157,7 @@ impl Staged {
     }
 
     /// In it, so that its mode is that of any new directory.
-    fn layout(&self) -> PathBuf {
+    pub(crate) fn layout(&self) -> PathBuf {
         self.0.path().join("layout")
     }
 

@@ -114,6 +114,7 @@ impl Journal {
             media_type: course.content.list.media_type.clone(),
             size: course.content.list.bytes.len() as u64,
             entries: course.options.entries,
+            foreign_layers: course.options.foreign_layers,
             sources: course.content.sources.clone(),
             targets: Vec::new(),
             documents: std::collections::BTreeMap::new(),

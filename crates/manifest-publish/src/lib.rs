@@ -19,6 +19,7 @@ mod gate;
 mod import;
 mod journal;
 mod lot;
+mod parcel;
 mod plan;
 mod pool;
 mod progress;
@@ -29,6 +30,7 @@ mod resume;
 mod subject;
 mod survey;
 mod tags;
+mod together;
 mod truth;
 
 pub use cached::{Fresh, Known, resolve_known};

@@ -3,21 +3,25 @@
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use manifest_core::{Digest, Encoded, Tag};
+use manifest_transport::{Archive, TransportError};
 
 use crate::course::Course;
 use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
 use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
+use crate::parcel::{self, Packing, Parcel, archive};
 use crate::progress::{Progress, Step};
 use crate::push::{Effort, Expectations, Outcome, TagMoved, Target};
 use crate::survey::announce;
-use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, written};
+use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, try_back, undone, written};
 
 /// A target on its way.
 #[derive(Debug)]
 pub(crate) struct Lot<'a> {
     target: &'a Target,
     tags: Vec<Moving>,
+    /// The archive, if the target is one; then its name is no tag that moves.
+    parcel: Parcel,
     outcome: Outcome,
     /// Why it fell behind, if it did and need not succeed.
     failed: Option<PublishError>,
@@ -32,11 +36,12 @@ struct Moving {
     is_moved: bool,
 }
 
-/// Whether there was a tag before.
+/// In which order tags move: by whether there was one before. Archives come last, since they go back least gladly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
     Old,
     New,
+    Archive,
 }
 
 impl Moving {
@@ -54,7 +59,7 @@ impl<'a> Lot<'a> {
             is_moved: false,
         };
         let tags = target.names.iter().map(moving).collect();
-        Self { target, tags, outcome: Outcome::default(), failed: None }
+        Self { target, tags, parcel: Parcel::None, outcome: Outcome::default(), failed: None }
     }
 
     /// The same target in a publication that was cut off.
@@ -91,20 +96,33 @@ impl<'a> Lot<'a> {
             PublishedTag { name: before.name.clone(), before: was }
         };
         let tags = self.tags.iter().map(tag).collect();
-        let Target { place, names, effort } = self.target;
-        let target = if names.is_empty() { place.to_string() } else { written(place, &names.join(",")) };
-        PublishedTarget { target, effort: *effort, failed: None, tags }
+        PublishedTarget { target: self.shown(), effort: self.target.effort, failed: None, tags }
     }
 
-    /// The tags as they were before.
-    pub(crate) fn before(&self) -> impl Iterator<Item = &Before> {
-        self.tags.iter().map(|tag| &tag.before)
+    /// As it can be given again, with its tags.
+    fn shown(&self) -> String {
+        let Target { place, names, .. } = self.target;
+        if names.is_empty() { place.to_string() } else { written(place, &names.join(",")) }
+    }
+
+    /// Makes all tags of a publication that was cut off what they were before, and takes away an archive.
+    pub(crate) async fn abort(&self, list: Digest) -> Result<Vec<Undone>, TransportError> {
+        let place = &self.target.place;
+        if let Some(archive) = archive(place) {
+            let stays = parcel::take_back(archive, list).await?.map(str::to_owned);
+            return Ok(vec![Undone { tag: self.shown(), stays }]);
+        }
+        let tags = join_all(self.tags.iter().map(|Moving { before, .. }| async move {
+            let stays = try_back(place, before, list).await?;
+            Ok(Undone { tag: written(place, &before.name), stays: stays.map(str::to_owned) })
+        }));
+        tags.await.into_iter().collect()
     }
 
     /// Whether all that is to be there should be there already.
     pub(crate) fn may_be_short(&self, course: &Course<'_>) -> bool {
         let entries = if course.options.entries { course.content.entries } else { &[] };
-        may_be_short(entries, course.origins(), &self.target.place).unwrap_or(false)
+        may_be_short(entries, course.origins(), &self.target.place, course.options).unwrap_or(false)
     }
 
     pub(crate) const fn target(&self) -> &'a Target {
@@ -145,6 +163,13 @@ impl<'a> Lot<'a> {
     pub(crate) async fn look(&mut self, course: &Course<'_>) -> Result<(), PublishError> {
         let Course { content, options, is_single, .. } = course;
         let (place, list) = (&self.target.place, content.list.digest);
+        if let Some(archive) = archive(place) {
+            parcel::look(archive)?;
+            return self.tags.iter_mut().try_for_each(|tag| {
+                tag.before.found = Some(None);
+                tag.before.check(place, None, list)
+            });
+        }
         // To go back, it must be known to what; the short way needs no way back.
         let may_go_back = course.journal.is_some() && !self.may_be_short(course);
         let matters = |tag: &Before| {
@@ -171,6 +196,10 @@ impl<'a> Lot<'a> {
     /// Looks which tags have moved already, and refuses those that somebody else has moved.
     pub(crate) async fn look_again(&mut self, list: Digest) -> Result<(), PublishError> {
         let place = &self.target.place;
+        if let Some(archive) = archive(place) {
+            self.parcel = parcel::look_again(archive, list).await?;
+            return Ok(());
+        }
         try_join_all(self.tags.iter_mut().map(|tag| async {
             if tag.before.found.is_none() {
                 tag.before.found = Some(read(place, &tag.before.name).await?);
@@ -193,6 +222,9 @@ impl<'a> Lot<'a> {
         delivery: Delivery<'_>,
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
+        if let Some(archive) = archive(&self.target.place) {
+            return self.pack(archive, delivery, progress).await;
+        }
         let at_once = self.at_once(course);
         for tag in &mut self.tags {
             tag.is_touched |= at_once.iter().any(|tag_now| tag_now.as_str() == tag.before.name);
@@ -205,6 +237,23 @@ impl<'a> Lot<'a> {
         let tags = at_once.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
         let tag = written(&self.target.place, &tags);
         Err(PublishError::TagStuck { tag, source: Box::new(error), undone })
+    }
+
+    /// Makes the archive beside its place.
+    async fn pack(
+        &mut self,
+        archive: &Archive,
+        delivery: Delivery<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
+        if let Parcel::Shown = self.parcel {
+            return Ok(());
+        }
+        let packing = Packing::begin(archive)?;
+        let name = self.tags.first().map(|tag| tag.before.name.as_str());
+        (self.outcome, _) = delivery.to(packing.place(), Last::Unseen(name), progress).await?;
+        self.parcel = packing.finish(archive).await?;
+        Ok(())
     }
 
     async fn bring(
@@ -256,6 +305,10 @@ impl<'a> Lot<'a> {
         progress: &dyn Progress,
     ) -> Result<(), (String, PublishError)> {
         let place = &self.target.place;
+        if archive(place).is_some() {
+            let shown = if age == Age::Archive { self.parcel.show().await } else { Ok(()) };
+            return shown.map_err(|error| (self.shown(), error.into()));
+        }
         let is_meant =
             |tag: &&mut Moving| tag.is_due(list.digest) && tag.before.is_absent() == (age == Age::New);
         for tag in self.tags.iter_mut().filter(is_meant) {
@@ -271,6 +324,9 @@ impl<'a> Lot<'a> {
 
     /// Makes all tags that may have moved what they were before.
     pub(crate) async fn put_back(&self, ours: Digest) -> Vec<Undone> {
+        if let (Some(archive), Parcel::Shown) = (archive(&self.target.place), &self.parcel) {
+            return vec![undone(self.shown(), parcel::take_back(archive, ours).await)];
+        }
         let touched = self.tags.iter().filter(|tag| tag.is_touched || tag.is_moved);
         join_all(touched.map(|tag| put_back(&self.target.place, &tag.before, ours))).await
     }

@@ -18,7 +18,7 @@ pub enum Action {
     Mount,
     /// Its bytes have to be carried.
     Copy,
-    /// It stays where it is: its licence does not allow to distribute it.
+    /// It stays where it is: its licence does not allow to distribute it ([`PushOptions::foreign_layers`](crate::PushOptions)).
     Leave,
 }
 
@@ -96,8 +96,14 @@ pub(crate) struct Missing {
 }
 
 impl Plan {
-    /// Works out the steps from what is there (`known` blobs) and what is not.
-    pub(crate) fn new(surveyed: Vec<Surveyed>, known: &dyn Fn(&Digest) -> bool, target: &Place) -> Self {
+    /// Works out the steps from what is there (`known` blobs) and what is not; `foreign` layers stay where they are, unless
+    /// they are wanted.
+    pub(crate) fn new(
+        surveyed: Vec<Surveyed>,
+        known: &dyn Fn(&Digest) -> bool,
+        target: &Place,
+        foreign: bool,
+    ) -> Self {
         let depths = depths(&surveyed);
         let mut plan = Self::default();
         for found in surveyed {
@@ -106,7 +112,7 @@ impl Plan {
                 Surveyed::Missing(Missing { manifest, bytes, blobs, from, .. }) => {
                     let depth = depths.get(&manifest.digest).copied().unwrap_or_default();
                     for blob in blobs {
-                        let action = action(&blob, known(&blob.digest), &from, target);
+                        let action = action(&blob, known(&blob.digest), (&from, target), foreign);
                         let step = BlobStep { blob, from: from.clone(), action };
                         let known = plan.blobs.entry(step.blob.digest).or_insert_with(|| step.clone());
                         if action < known.action {
@@ -146,13 +152,22 @@ fn depths(surveyed: &[Surveyed]) -> BTreeMap<Digest, usize> {
     depths
 }
 
-fn action(blob: &Descriptor, known: bool, from: &Place, target: &Place) -> Action {
-    // What a registry names in a repository it has there; a layout may have lost it.
-    if known || (from == target && target.registry_host().is_some()) {
+fn action(blob: &Descriptor, known: bool, (from, target): (&Place, &Place), foreign: bool) -> Action {
+    let host = target.registry_host();
+    // What a registry names in a repository it has there, but for layers that lie elsewhere; a layout may have lost it.
+    let is_its_own = from == target && host.is_some();
+    if known {
         Action::Skip
     } else if blob.media_type.is_foreign() {
-        Action::Leave
-    } else if target.registry_host().is_some() && target.registry_host() == from.registry_host() {
+        match foreign {
+            true if is_its_own || host.is_none() || host != from.registry_host() => Action::Copy,
+            true => Action::Mount,
+            false if is_its_own => Action::Skip,
+            false => Action::Leave,
+        }
+    } else if is_its_own {
+        Action::Skip
+    } else if host.is_some() && host == from.registry_host() {
         Action::Mount
     } else {
         Action::Copy

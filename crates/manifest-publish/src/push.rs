@@ -14,9 +14,10 @@ use crate::course::Course;
 use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::Journal;
+use crate::parcel::surveyed;
 use crate::plan::{Action, Plan};
 use crate::progress::Progress;
-use crate::survey::survey;
+use crate::survey::{Manifests, Survey};
 use crate::tags::Expected;
 
 /// What is to be published.
@@ -73,6 +74,9 @@ pub enum Effort {
 pub struct PushOptions {
     /// Whether the entries are brought along, or the list only.
     pub entries: bool,
+    /// Whether layers come along that their licence keeps elsewhere; where their source lacks them, from the addresses in their
+    /// manifests.
+    pub foreign_layers: bool,
     /// Steps that are under way at once, at each target.
     pub jobs: usize,
     /// What the list must be.
@@ -87,6 +91,7 @@ impl Default for PushOptions {
     fn default() -> Self {
         Self {
             entries: true,
+            foreign_layers: false,
             jobs: manifest_transport::DEFAULT_JOBS,
             gates: Gates::default(),
             expected: Expectations::default(),
@@ -189,11 +194,12 @@ pub async fn dry_run(
 ) -> Result<Vec<Result<Planned, PublishError>>, PublishError> {
     let course = Course::new(transport, content, targets, options, None)?;
     let entries = if options.entries { content.entries } else { &[] };
-    let origins = course.origins();
+    let manifests = Manifests::default();
+    let survey = Survey { origins: course.origins(), options, manifests: &manifests };
     let plans = course.look(targets).await?.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
-            let (tags, plan) = (tags?, survey(entries, origins, &target.place, options.jobs).await?);
+            let (tags, plan) = (tags?, survey.of(entries, &surveyed(&target.place)).await?);
             Ok(Planned { plan, tags })
         };
         match planned.await {

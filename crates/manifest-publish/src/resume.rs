@@ -10,7 +10,7 @@ use crate::journal::{Journal, Publication};
 use crate::lot::Lot;
 use crate::progress::Progress;
 use crate::push::{Content, Expectations, Published, PushOptions, Target};
-use crate::tags::{Undone, try_back, written};
+use crate::tags::Undone;
 
 /// Goes on with a publication that was cut off: the list is what it was when that began, what has arrived is not sent
 /// again, and gates are not judged again. A tag may mean what it meant then, or the list.
@@ -33,6 +33,7 @@ pub async fn resume(
     let content = Content { list: &list, entries: &entries, sources: &publication.sources, here };
     let options = PushOptions {
         entries: publication.entries,
+        foreign_layers: publication.foreign_layers,
         gates: Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() },
         expected: Expectations::default(),
         ..options.clone()
@@ -53,10 +54,6 @@ pub async fn resume(
 pub async fn abort(publication: &Publication, targets: &[Target]) -> Result<Vec<Undone>, PublishError> {
     let lots = targets.iter().zip(&publication.targets);
     let lots: Vec<Lot<'_>> = lots.map(|(target, planned)| Lot::again(target, planned, publication)).collect();
-    let tags = lots.iter().flat_map(|lot| lot.before().map(|tag| (&lot.target().place, tag)));
-    let undone = join_all(tags.map(|(place, before)| async move {
-        let stays = try_back(place, before, publication.digest).await?;
-        Ok(Undone { tag: written(place, &before.name), stays: stays.map(str::to_owned) })
-    }));
-    undone.await.into_iter().collect()
+    let undone = join_all(lots.iter().map(|lot| lot.abort(publication.digest))).await;
+    Ok(undone.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
 }

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Descriptor, Digest, Document};
+use manifest_core::{Descriptor, Digest, Document, MediaType};
 use manifest_store::{Source, Sources};
-use manifest_transport::{Fetched, Location, LocationError, Place, Transport};
+use manifest_transport::{Fetched, Location, LocationError, Place, Transport, TransportError};
+use tokio::sync::OnceCell;
 
 use crate::error::{MAX_NESTING, PublishError};
 use crate::plan::{Missing, Plan, Surveyed};
+use crate::push::PushOptions;
 
 /// Bytes of manifests that are kept until they are written; those beyond are read twice.
 const KEPT_BYTES: u64 = 16 << 20;
@@ -84,57 +88,111 @@ pub(crate) fn all_from(
     Ok(true)
 }
 
-/// Asks the target what it has, reads what it lacks from the sources, and plans the rest.
-///
-/// Every manifest is looked at once, however often lists name it.
-pub(crate) async fn survey(
-    entries: &[Descriptor],
-    origins: Origins<'_>,
-    target: &Place,
-    jobs: usize,
-) -> Result<Plan, PublishError> {
-    let wanted = wanted(entries, origins)?;
-    target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
-    let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
-    let (mut level, mut found) = (wanted, Vec::new());
-    let kept = AtomicU64::new(0);
-    for _ in 0..=MAX_NESTING {
-        let surveyed: Vec<Surveyed> = stream::iter(level)
-            .map(|wanted| look(wanted, target, &kept))
-            .buffered(jobs)
-            .try_collect()
-            .await?;
-        level =
-            surveyed.iter().flat_map(children).filter(|wanted| seen.insert(wanted.entry.digest)).collect();
-        found.extend(surveyed);
-        if level.is_empty() {
-            let known = known_blobs(&found, target, jobs).await?;
-            return Ok(Plan::new(found, &|digest| known.contains(digest), target));
-        }
-    }
-    let deepest = level.first().map_or_else(|| Digest::sha256(b""), |wanted| wanted.entry.digest);
-    Err(PublishError::TooDeep(deepest))
+/// Manifests that one target had to read, for the others: by digest, as far as that takes little memory.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests {
+    known: Mutex<BTreeMap<Digest, Arc<Once>>>,
+    kept: AtomicU64,
 }
 
-async fn look(wanted: Wanted, target: &Place, kept: &AtomicU64) -> Result<Surveyed, PublishError> {
-    let Wanted { entry, from } = wanted;
-    let failed = |source| PublishError::Copy { digest: entry.digest, from: from.to_string(), source };
-    // A registry has a manifest only with everything below it. A layout may have lost anything, so there the walk
-    // goes on below what is present.
-    if target.registry_host().is_some() && target.has_manifest(&entry.digest).await? {
-        return Ok(Surveyed::Present(entry.digest));
+/// A manifest and its media type, once they have been read.
+type Once = OnceCell<(Bytes, MediaType)>;
+
+impl Manifests {
+    /// Reads a manifest, unless it has been.
+    async fn read(&self, from: &Place, digest: &Digest) -> Result<Fetched, TransportError> {
+        let cell = match self.known.lock() {
+            Ok(mut known) => Arc::clone(known.entry(*digest).or_default()),
+            Err(_) => Arc::default(),
+        };
+        let mut fetched = None;
+        let (bytes, media_type) = cell
+            .get_or_try_init(|| async {
+                let new = fetched.insert(from.manifest(&(*digest).into()).await?);
+                Ok::<_, TransportError>((new.bytes.clone(), new.media_type.clone()))
+            })
+            .await?;
+        match fetched {
+            Some(new) => {
+                let size = new.bytes.len() as u64;
+                if self.kept.fetch_add(size, Ordering::Relaxed) + size > KEPT_BYTES
+                    && let Ok(mut known) = self.known.lock()
+                {
+                    known.remove(digest);
+                }
+                Ok(new)
+            }
+            None => Fetched::kept(&format!("{from}@{digest}"), digest, bytes.clone(), media_type),
+        }
     }
-    let fetched = from.manifest(&entry.digest.into()).await.map_err(failed)?;
-    check(&entry, &fetched)?;
-    let size = fetched.bytes.len() as u64;
-    let fits = kept.fetch_add(size, Ordering::Relaxed) + size <= KEPT_BYTES;
-    let (blobs, children) = match &fetched.document {
-        Document::Image(image) => (image.blobs().cloned().collect(), Vec::new()),
-        Document::List(list, _) => (Vec::new(), list.entries().to_vec()),
-    };
-    let manifest = Descriptor::new(fetched.media_type, fetched.digest, size);
-    let bytes = fits.then_some(fetched.bytes);
-    Ok(Surveyed::Missing(Missing { manifest, bytes, blobs, children, from }))
+}
+
+/// How a target is asked what it has.
+#[derive(Clone, Copy)]
+pub(crate) struct Survey<'a> {
+    pub(crate) origins: Origins<'a>,
+    pub(crate) options: &'a PushOptions,
+    pub(crate) manifests: &'a Manifests,
+}
+
+impl Survey<'_> {
+    /// Asks the target what it has, reads what it lacks from the sources, and plans the rest.
+    ///
+    /// Every manifest is looked at once, however often lists name it.
+    pub(crate) async fn of(self, entries: &[Descriptor], target: &Place) -> Result<Plan, PublishError> {
+        let jobs = self.options.jobs;
+        let wanted = wanted(entries, self.origins)?;
+        target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
+        let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
+        let (mut level, mut found) = (wanted, Vec::new());
+        let kept = AtomicU64::new(0);
+        for _ in 0..=MAX_NESTING {
+            let surveyed: Vec<Surveyed> = stream::iter(level)
+                .map(|wanted| self.look(wanted, target, &kept))
+                .buffered(jobs)
+                .try_collect()
+                .await?;
+            level = surveyed
+                .iter()
+                .flat_map(children)
+                .filter(|wanted| seen.insert(wanted.entry.digest))
+                .collect();
+            found.extend(surveyed);
+            if level.is_empty() {
+                let known = known_blobs(&found, target, self.options).await?;
+                let foreign = self.options.foreign_layers;
+                return Ok(Plan::new(found, &|digest| known.contains(digest), target, foreign));
+            }
+        }
+        let deepest = level.first().map_or_else(|| Digest::sha256(b""), |wanted| wanted.entry.digest);
+        Err(PublishError::TooDeep(deepest))
+    }
+
+    async fn look(self, wanted: Wanted, target: &Place, kept: &AtomicU64) -> Result<Surveyed, PublishError> {
+        let Wanted { entry, from } = wanted;
+        let failed = |source| PublishError::Copy { digest: entry.digest, from: from.to_string(), source };
+        // A registry has a manifest only with everything below it. A layout may have lost anything, so there the walk
+        // goes on below what is present.
+        let is_there = target.registry_host().is_some() && target.has_manifest(&entry.digest).await?;
+        if is_there && !self.options.foreign_layers {
+            return Ok(Surveyed::Present(entry.digest));
+        }
+        let fetched = self.manifests.read(&from, &entry.digest).await.map_err(failed)?;
+        check(&entry, &fetched)?;
+        let size = fetched.bytes.len() as u64;
+        let fits = kept.fetch_add(size, Ordering::Relaxed) + size <= KEPT_BYTES;
+        let (blobs, children): (Vec<_>, _) = match &fetched.document {
+            Document::Image(image) => (image.blobs().cloned().collect(), Vec::new()),
+            Document::List(list, _) => (Vec::new(), list.entries().to_vec()),
+        };
+        // Layers that lie elsewhere are what it may lack all the same.
+        if is_there && children.is_empty() && !blobs.iter().any(|blob| blob.media_type.is_foreign()) {
+            return Ok(Surveyed::Present(entry.digest));
+        }
+        let manifest = Descriptor::new(fetched.media_type, fetched.digest, size);
+        let bytes = fits.then_some(fetched.bytes);
+        Ok(Surveyed::Missing(Missing { manifest, bytes, blobs, children, from }))
+    }
 }
 
 /// A list must not say of a child what the child does not say of itself.
@@ -167,21 +225,23 @@ fn children(found: &Surveyed) -> Vec<Wanted> {
 async fn known_blobs(
     found: &[Surveyed],
     target: &Place,
-    jobs: usize,
+    options: &PushOptions,
 ) -> Result<BTreeSet<Digest>, PublishError> {
     let mut ask = BTreeMap::new();
     for one in found {
-        if let Surveyed::Missing(Missing { blobs, from, .. }) = one
-            && (target.registry_host().is_none() || target.registry_host() != from.registry_host())
-        {
-            ask.extend(blobs.iter().map(|blob| (blob.digest, blob.clone())));
+        if let Surveyed::Missing(Missing { blobs, from, .. }) = one {
+            let is_near = target.registry_host().is_some() && target.registry_host() == from.registry_host();
+            // A registry that names a layer that lies elsewhere need not have it.
+            let is_asked =
+                |blob: &&Descriptor| !is_near || (options.foreign_layers && blob.media_type.is_foreign());
+            ask.extend(blobs.iter().filter(is_asked).map(|blob| (blob.digest, blob.clone())));
         }
     }
     let known: Vec<Option<Digest>> = stream::iter(ask.into_values())
         .map(
             |blob| async move { Ok::<_, PublishError>(target.has_blob(&blob).await?.then_some(blob.digest)) },
         )
-        .buffer_unordered(jobs)
+        .buffer_unordered(options.jobs)
         .try_collect()
         .await?;
     Ok(known.into_iter().flatten().collect())

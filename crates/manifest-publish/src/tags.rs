@@ -163,8 +163,12 @@ pub struct Undone {
 
 /// Makes a tag what it was before it came to mean `ours`.
 pub(crate) async fn put_back(place: &Place, before: &Before, ours: Digest) -> Undone {
-    let tag = written(place, &before.name);
-    let stays = match try_back(place, before, ours).await {
+    undone(written(place, &before.name), try_back(place, before, ours).await)
+}
+
+/// What became of a tag, whatever that was.
+pub(crate) fn undone(tag: String, back: Result<Option<&'static str>, TransportError>) -> Undone {
+    let stays = match back {
         Ok(stays) => stays.map(str::to_owned),
         Err(error) => Some(error.to_string()),
     };

@@ -18,7 +18,7 @@ use manifest_core::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType};
 pub use self::error::ArchiveError;
 use self::file::{Links, Source, Span, Stop, blocking, read_error};
 use self::opened::{Content, Opened, Stamp, blob_name};
-pub use self::pack::{Existing, pack};
+pub use self::pack::{Existing, Packed, pack};
 pub use self::plain::plain;
 pub use self::unpack::{Compression, MAX_UNPACKED};
 use crate::error::TransportError;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, MAX_CONFIG_SIZE, MediaType, Tag};
+use url::Url;
 
 use crate::Settings;
 use crate::archive::{Archive, ArchiveKind};
@@ -63,6 +64,10 @@ impl Transport {
         let (http, impatient) = (new(settings.retry.clone()), new(retry));
         let (registries, mirrors, archives) = (Arc::default(), Arc::default(), Arc::default());
         Self { http, impatient, settings: Arc::new(settings), registries, mirrors, archives }
+    }
+
+    pub(crate) const fn http(&self) -> &Http {
+        &self.http
     }
 
     /// The place of an archive; what is found in it is shared by all who ask for it.
@@ -163,6 +168,14 @@ impl Place {
         match self {
             Self::Repository(remote) => Some(remote.registry.host()),
             Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => None,
+        }
+    }
+
+    /// The address of the registry that it is in.
+    pub(crate) async fn base(&self) -> Result<Option<Url>, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.address().await.map(Some),
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Ok(None),
         }
     }
 

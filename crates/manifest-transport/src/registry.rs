@@ -16,7 +16,7 @@ use crate::http::{Attempt, Http, Request, Response, Setback, Tls, is_loopback};
 use crate::manifest::At;
 
 pub(crate) mod answer;
-mod blob;
+pub(crate) mod blob;
 mod check;
 mod look;
 mod manifest;
@@ -83,6 +83,11 @@ impl Registry {
 
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The address of the registry itself.
+    pub(crate) async fn address(&self) -> Result<Url, TransportError> {
+        Ok(self.door().await?.base.clone())
     }
 
     async fn door(&self) -> Result<&Door, TransportError> {

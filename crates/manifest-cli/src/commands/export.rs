@@ -6,6 +6,7 @@ use clap::Args;
 use manifest_publish::{Content, ExportTo, Exported, Gates, IfThere, PushOptions, entries_of, export, pool};
 use serde::Serialize;
 
+use super::push::own_name;
 use crate::args::RegistryArgs;
 use crate::carried::{Blobs, Manifests, blobs, summary};
 use crate::context::{Context, selector};
@@ -73,8 +74,7 @@ impl Export {
         for list in &self.list {
             let which = selector(list)?;
             let record = store.load(&which).await?;
-            let given = which.name().filter(|name| record.names().contains(name));
-            let own = given.or_else(|| record.names().first()).map(ToString::to_string);
+            let own = own_name(&which, &record);
             records.push((self.name.clone().or(own), record));
         }
         let entries: Vec<_> = records.iter().map(|(_, record)| entries_of(record)).collect();

@@ -14,9 +14,9 @@ use std::time::Duration;
 use clap::Args;
 use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
+    Content, Effort, Journal, PublishError, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
 };
-use manifest_store::{Record, RecordId, Store, StoreError};
+use manifest_store::{Record, RecordId, Selector, Store, StoreError};
 use manifest_transport::Location;
 
 use self::ci::{CiOutput, ci_output};
@@ -45,6 +45,7 @@ Examples:
   manifest push app:1.0 docker://registry.example.com/app:1.0
   manifest push app:1.0 docker://registry.example.com/app:1.0,1,latest docker://mirror.example.com/app:1.0
   manifest push app:1.0 oci:layout:1.0
+  manifest push app:1.0 docker://registry.example.com/app:1.0 oci-archive:app.tar
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
   manifest push --digestfile app.digest registry.example.com/app:1.0
@@ -54,7 +55,7 @@ pub(crate) struct Push {
     /// The list: its name, its id, or at least 12 digits of its id
     #[arg(required_unless_present_any = ["resume", "abort"])]
     list: Option<String>,
-    /// Where to: docker://HOST/REPOSITORY[:TAG,…] or oci:DIRECTORY[:NAME]; several are one publication [default: the list's own name]
+    /// Where to: docker://HOST/REPOSITORY[:TAG,…], oci:DIRECTORY[:NAME] or oci-archive:FILE[:NAME]; several are one publication [default: the list's own name]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// One more target, which may fail without failing the others; may be repeated
@@ -66,6 +67,9 @@ pub(crate) struct Push {
     /// Bring the images along; --all=false pushes the list only
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
     all: bool,
+    /// Bring layers along, too, that their licence keeps elsewhere; where the source lacks one, from the addresses in its manifest
+    #[arg(long)]
+    foreign_layers: bool,
     /// Push the list in this format, oci or v2s2; its images stay as they are
     #[arg(long, short, value_name = "FORMAT")]
     format: Option<Format>,
@@ -99,11 +103,11 @@ pub(crate) struct Push {
     remove: bool,
     /// Go on with the newest push that was cut off, of LIST if that is given: with the list as it was then, to the same
     /// targets; nothing moves a tag that somebody else has moved since
-    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "dry_run", "remove", "GateArgs"])]
     resume: bool,
     /// Take the newest push back that was cut off, of LIST if that is given: tags that it moved mean again what they meant
     /// before; content stays
-    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
     abort: bool,
     /// Accepted for scripts: signatures are never taken along
     #[arg(long, hide = true)]
@@ -126,7 +130,7 @@ impl Push {
     async fn push(&self, list: &str, context: &Context) -> Result<u8, CliError> {
         let store = context.store()?;
         let record = store.load(&selector(list)?).await?;
-        let named = self.targets(&record)?;
+        let named = self.targets(&selector(list)?, &record)?;
         let locations: Vec<&Location> = named.iter().map(|named| &named.location).collect();
         let transport = context.transport(&self.registry, &locations)?;
         let targets: Vec<Target> =
@@ -137,6 +141,7 @@ impl Push {
             Content { list: &list, entries: &entries, sources: record.sources(), here: Some(&here) };
         let options = PushOptions {
             entries: self.all,
+            foreign_layers: self.foreign_layers,
             jobs: self.registry.connection.jobs,
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
@@ -155,7 +160,7 @@ impl Push {
             report
         };
         if self.dry_run {
-            let plans = dry_run(&transport, content, &targets, &options).await?;
+            let plans = dry_run(&transport, content, &targets, &options).await.map_err(refused)?;
             let text =
                 named.iter().zip(&plans).map(|(to, plan)| plan_text(plan, &list, to)).collect::<String>();
             let targets = named.iter().zip(&plans).map(|(to, plan)| Delivered::planned(to, plan)).collect();
@@ -167,7 +172,8 @@ impl Push {
             context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
         let journal = Journal::new(store.publications(), &record);
-        let published = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await?;
+        let published = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await;
+        let published = published.map_err(refused)?;
         if !self.remove {
             note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
         }
@@ -184,7 +190,7 @@ impl Push {
     }
 
     /// Where to push: what is given, else the registry that the list's own name names.
-    fn targets(&self, record: &Record) -> Result<Vec<Named>, CliError> {
+    fn targets(&self, list: &Selector, record: &Record) -> Result<Vec<Named>, CliError> {
         let given = |texts: &[String], effort| {
             texts.iter().map(|text| named(text, effort, self.by_digest)).collect::<Result<Vec<_>, _>>()
         };
@@ -193,6 +199,18 @@ impl Push {
             targets.push(of_own_name(record, self.by_digest)?);
         }
         targets.extend(given(&self.best_effort, Effort::Best)?);
+        if !self.by_digest {
+            let own = own_name(list, record);
+            targets.iter_mut().for_each(|target| target.name_archive(own.clone()));
+        }
+        for (at, target) in targets.iter().enumerate() {
+            if targets.iter().take(at).any(|other| other.is_same_archive(target)) {
+                return Err(CliError::Misuse(
+                    format!("{target} is given twice"),
+                    "an archive is written once",
+                ));
+            }
+        }
         // What goes to one repository goes there once.
         let mut merged: Vec<Named> = Vec::new();
         for target in targets {
@@ -217,6 +235,19 @@ impl Push {
             _ => Ok(frozen.clone()),
         }
     }
+}
+
+/// The name by which a list is given, in full, or else its first one.
+pub(crate) fn own_name(given: &Selector, record: &Record) -> Option<String> {
+    let given = given.name().filter(|name| record.names().contains(name));
+    given.or_else(|| record.names().first()).map(ToString::to_string)
+}
+
+/// Says what helps where an archive would be written.
+fn refused(error: PublishError) -> CliError {
+    let advice =
+        "a push writes no file anew; remove it, or let manifest export --oci-archive FILE --replace do so";
+    CliError::from(error).advise("exists", advice)
 }
 
 /// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.

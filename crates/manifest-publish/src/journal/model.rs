@@ -38,6 +38,9 @@ pub struct Publication {
     pub size: u64,
     /// Whether the entries are brought along.
     pub entries: bool,
+    /// Whether layers are that their licence keeps elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign_layers: bool,
     /// Where they can be read; nothing once it has ended.
     pub(crate) sources: Sources,
     /// The targets, in their order.
@@ -261,6 +264,7 @@ mod tests {
             media_type: MediaType::OCI_INDEX,
             size: list.len() as u64,
             entries: true,
+            foreign_layers: false,
             sources: Sources::default(),
             targets: targets.iter().map(target).collect(),
             documents: BTreeMap::new(),

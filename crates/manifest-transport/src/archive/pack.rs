@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use manifest_core::{Algorithm, Digest, Hasher, MAX_MANIFEST_SIZE};
 use tar::{Builder, EntryType, Header};
@@ -36,33 +36,85 @@ pub enum Existing {
 ///
 /// Spec: OCI image-spec v1.1.1 `image-layout.md`; POSIX.1-2017 `pax`, "ustar Interchange Format".
 pub async fn pack(layout: &Path, target: &Path, existing: Existing) -> Result<(), TransportError> {
-    let (layout, target) = (layout.to_owned(), target.to_owned());
-    let path = target.clone();
-    let packed = file::blocking(move |stop| Ok(write(&layout, &target, existing, stop))).await;
-    packed.unwrap_or_else(|error| {
+    Packed::write(layout, target, existing).await?.show().await
+}
+
+/// An archive that is written beside its place and not seen there yet; it is gone when this is dropped.
+#[derive(Debug)]
+pub struct Packed {
+    staged: NamedTempFile,
+    target: PathBuf,
+    existing: Existing,
+}
+
+impl Packed {
+    /// Writes the archive of a layout for `target`.
+    ///
+    /// # Errors
+    /// As [`pack`].
+    pub async fn write(layout: &Path, target: &Path, existing: Existing) -> Result<Self, TransportError> {
+        let (layout, path) = (layout.to_owned(), target.to_owned());
+        unblocked(target, move |stop| {
+            let staged = write(&layout, &path, existing, stop)?;
+            Ok(Self { staged, target: path, existing })
+        })
+        .await
+    }
+
+    /// Puts the archive in its place, in one step.
+    ///
+    /// # Errors
+    /// [`TransportError::Exists`]; [`TransportError::Io`].
+    pub async fn show(self) -> Result<(), TransportError> {
+        let Self { staged, target, existing } = self;
+        let path = target.clone();
+        unblocked(&path, move |_| {
+            keep(staged, &target, existing)?;
+            let synced = File::open(parent(&target)).and_then(|directory| directory.sync_all());
+            synced.map_err(|error| TransportError::Io("sync the directory of", target, error))
+        })
+        .await
+    }
+}
+
+/// Does on a thread of its own what may block.
+async fn unblocked<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Stop) -> Result<T, TransportError> + Send + 'static,
+) -> Result<T, TransportError> {
+    let done = file::blocking(move |stop| Ok(work(stop))).await;
+    done.unwrap_or_else(|error| {
         Err(match error {
-            ArchiveError::Io(action, error) => TransportError::Io(action, path, error),
-            error => TransportError::Archive(path, error),
+            ArchiveError::Io(action, error) => TransportError::Io(action, path.to_owned(), error),
+            error => TransportError::Archive(path.to_owned(), error),
         })
     })
 }
 
-fn write(layout: &Path, target: &Path, existing: Existing, stop: &Stop) -> Result<(), TransportError> {
+fn parent(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn write(
+    layout: &Path,
+    target: &Path,
+    existing: Existing,
+    stop: &Stop,
+) -> Result<NamedTempFile, TransportError> {
     if existing == Existing::Refuse && target.symlink_metadata().is_ok() {
         return Err(TransportError::Exists(target.to_owned()));
     }
     let documents = documents(layout)?;
     let blobs = blobs(layout)?;
     let error = |action| move |error| TransportError::Io(action, target.to_owned(), error);
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     // An archive is for everybody who may read it; the umask of the user has the last word.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let staged = builder.prefix(".tmp-").tempfile_in(directory).map_err(error("create"))?;
+    let staged = builder.prefix(".tmp-").tempfile_in(parent(target)).map_err(error("create"))?;
     let mut archive = Builder::new(BufWriter::with_capacity(PIECE, staged.as_file()));
     for (name, content) in &documents {
         append(&mut archive, EntryType::Regular, name, content.len() as u64, content.as_slice())
@@ -81,8 +133,7 @@ fn write(layout: &Path, target: &Path, existing: Existing, stop: &Stop) -> Resul
     writer.into_inner().map_err(|failed| error("write")(failed.into_error()))?;
     staged.as_file().sync_all().map_err(error("sync"))?;
     stop.check().map_err(error("write"))?;
-    keep(staged, target, existing)?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(error("sync the directory of"))
+    Ok(staged)
 }
 
 /// Puts the archive in its place.

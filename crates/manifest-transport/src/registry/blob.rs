@@ -11,7 +11,7 @@ use super::Registry;
 use super::manifest::is_page;
 use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
-use crate::http::{Request, Response, same_origin};
+use crate::http::{Http, Request, Response, same_origin};
 use crate::retry::Hint;
 use crate::start::Start;
 use crate::stream::{Blob, verified};
@@ -43,28 +43,62 @@ impl Registry {
     ) -> Result<Blob, TransportError> {
         let what = self.blob_name(path, &wanted.digest);
         let request = self.request(Method::GET, path, &format!("blobs/{}", wanted.digest)).await?;
-        let way = start.near(wanted);
-        let mut reader = Reader {
-            registry: Arc::clone(self),
-            path: path.to_owned(),
-            request,
-            what: what.clone(),
-            response: None,
-            received: way.at(),
-            skip: 0,
-            retry: 0,
-        };
-        // The first answer is awaited here, so that "not found" is told before anything is sent elsewhere.
-        reader.open().await?;
-        let pieces = stream::try_unfold(reader, Reader::next).boxed();
-        Ok(verified(pieces, way, wanted.clone(), what))
+        read(Server::Registry(Arc::clone(self), path.to_owned()), request, what, (wanted, start)).await
     }
+}
+
+/// Who is asked for a blob.
+pub(crate) enum Server {
+    /// The repository of a registry, with the login that it wants.
+    Registry(Arc<Registry>, String),
+    /// Whoever has it, without any login.
+    Anybody(Http),
+}
+
+impl Server {
+    fn http(&self) -> &Http {
+        match self {
+            Self::Registry(registry, _) => &registry.http,
+            Self::Anybody(http) => http,
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        match self {
+            Self::Registry(registry, path) => registry.send(request, &scope(path, Access::Pull)).await,
+            Self::Anybody(http) => http.send(request).await,
+        }
+    }
+
+    async fn error(&self, response: Response, what: &str) -> TransportError {
+        match self {
+            Self::Registry(registry, _) => registry.error(response, || what.to_owned()).await,
+            Self::Anybody(_) if response.status() == StatusCode::NOT_FOUND => {
+                TransportError::NotFound(what.to_owned())
+            }
+            Self::Anybody(_) => response.refusal().await,
+        }
+    }
+}
+
+/// Reads a blob with this request; digest and size are checked on the way, and a broken connection is taken up where it broke.
+pub(crate) async fn read(
+    server: Server,
+    request: Request,
+    what: String,
+    (wanted, start): (&Descriptor, &Start),
+) -> Result<Blob, TransportError> {
+    let (way, shown) = (start.near(wanted), what.clone());
+    let mut reader = Reader { server, request, what, response: None, received: way.at(), skip: 0, retry: 0 };
+    // The first answer is awaited here, so that "not found" is told before anything is sent elsewhere.
+    reader.open().await?;
+    let pieces = stream::try_unfold(reader, Reader::next).boxed();
+    Ok(verified(pieces, way, wanted.clone(), shown))
 }
 
 /// A blob that is being read; knows how far it came.
 struct Reader {
-    registry: Arc<Registry>,
-    path: String,
+    server: Server,
     request: Request,
     what: String,
     response: Option<Response>,
@@ -96,7 +130,7 @@ impl Reader {
                 Err(cause) => {
                     self.response = None;
                     let (label, url) = (self.request.label(), self.request.url.clone());
-                    self.registry.http.pause(&label, &url, self.retry, Hint::None, cause).await?;
+                    self.server.http().pause(&label, &url, self.retry, Hint::None, cause).await?;
                     self.retry += 1;
                 }
             }
@@ -114,12 +148,11 @@ impl Reader {
             })?;
             request.headers.insert(header::RANGE, range);
         }
-        let need = scope(&self.path, Access::Pull);
-        let mut response = self.registry.send(request.clone(), &need).await?;
+        let mut response = self.server.send(request.clone()).await?;
         if response.status() == StatusCode::FORBIDDEN && !same_origin(response.url(), &request.url) {
             // The address in the storage behind the registry has expired; the registry gives a new one.
             drop(response);
-            response = self.registry.send(request, &need).await?;
+            response = self.server.send(request).await?;
         }
         let resumes = format!("bytes {}-", self.received);
         let partial = response.status() == StatusCode::PARTIAL_CONTENT;
@@ -133,10 +166,10 @@ impl Reader {
         if self.received > 0 && (partial || response.status() == StatusCode::RANGE_NOT_SATISFIABLE) {
             // The server does not resume where we want it to: all of it again, without what we have.
             drop(response);
-            response = self.registry.send(self.request.clone(), &need).await?;
+            response = self.server.send(self.request.clone()).await?;
         }
         if response.status() != StatusCode::OK {
-            return Err(self.registry.error(response, || self.what.clone()).await);
+            return Err(self.server.error(response, &self.what).await);
         }
         self.skip = self.received;
         self.response = Some(response);

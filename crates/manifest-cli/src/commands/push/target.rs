@@ -5,7 +5,7 @@ use std::fmt;
 use manifest_core::Tag;
 use manifest_publish::{Effort, Target};
 use manifest_store::Record;
-use manifest_transport::{Location, Pick, Transport};
+use manifest_transport::{ArchiveKind, Location, Pick, Transport};
 
 use crate::entry::shown;
 use crate::error::CliError;
@@ -15,7 +15,7 @@ use crate::short::is_short;
 /// A target with its tags.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
-    /// The repository, with one of the tags; or the layout.
+    /// The repository, with one of the tags; or the layout or archive.
     pub(crate) location: Location,
     pub(crate) tags: Vec<String>,
     effort: Effort,
@@ -30,7 +30,7 @@ impl fmt::Display for Named {
     }
 }
 
-/// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]` or `oci:DIRECTORY[:NAME]`.
+/// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]`, `oci:DIRECTORY[:NAME]` or `oci-archive:FILE[:NAME]`.
 pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named, CliError> {
     if is_short(text) {
         let message = format!("{text} names no registry to push to");
@@ -39,8 +39,8 @@ pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named
     // Only a list of tags has a comma behind the last colon and no slash.
     let several = text.rsplit_once(':').filter(|(_, tags)| tags.contains(',') && !tags.contains('/'));
     let (location, tags) = match several {
-        Some((place, tags)) => (location(place)?, Some(tags)),
-        None => (location(text)?, None),
+        Some((place, tags)) => (place_of(place)?, Some(tags)),
+        None => (place_of(text)?, None),
     };
     let refuse = |message: &str, hint| Err(CliError::Misuse(format!("{text}: {message}"), hint));
     let tags = match (&location, tags) {
@@ -67,6 +67,23 @@ pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named
             return refuse("--by-digest gives no name, and the target has one", "leave the name out");
         }
         (Location::Layout(_, Pick::Name(name)), None) => vec![name.clone()],
+        (Location::Archive(ArchiveKind::Oci, _, Pick::Digest(_) | Pick::Position(_)), None) => {
+            return refuse(
+                "a target has a name, not a digest or position",
+                "it is written oci-archive:FILE[:NAME]",
+            );
+        }
+        (Location::Archive(ArchiveKind::Oci, _, Pick::Name(_)), None) if by_digest => {
+            return refuse("--by-digest gives no name, and the target has one", "leave the name out");
+        }
+        (Location::Archive(ArchiveKind::Oci, _, Pick::Name(name)), None) => vec![name.clone()],
+        (Location::Archive(ArchiveKind::Oci, _, Pick::Only), None) => Vec::new(),
+        (Location::Archive(..), None) => {
+            return refuse(
+                "an archive of that kind holds no list",
+                "oci-archive:FILE[:NAME] does, and so does what manifest export writes; docker load reads it, too",
+            );
+        }
         (Location::Store(_), None) => {
             return refuse(
                 "a list is pushed out of the store, not into it",
@@ -76,6 +93,15 @@ pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named
         (_, None) => Vec::new(),
     };
     Ok(Named { location, tags, effort })
+}
+
+/// Where a target is; for a transport that is not supported, what helps instead.
+fn place_of(text: &str) -> Result<Location, CliError> {
+    location(text).map_err(|error| {
+        let is_directory = text.starts_with("dir:");
+        let hint = "manifest export LIST --oci-dir DIRECTORY makes a layout, and oci:DIRECTORY[:NAME] is one as a target";
+        if is_directory { error.advise("invalid_reference", hint) } else { error }
+    })
 }
 
 /// Whether a reference was written with a tag: a colon behind the last slash.
@@ -103,7 +129,10 @@ fn several_tags(text: &str, tags: &str) -> Result<Vec<String>, CliError> {
 pub(super) fn of_own_name(record: &Record, by_digest: bool) -> Result<Named, CliError> {
     let own = record.names().iter().find(|name| !name.is_local()).ok_or_else(|| {
         let message = format!("{} names no registry to push to", shown(record));
-        CliError::Misuse(message, "give a target: docker://HOST/REPOSITORY:TAG or oci:DIRECTORY:NAME")
+        CliError::Misuse(
+            message,
+            "give a target: docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME or oci-archive:FILE",
+        )
     })?;
     let reference = own.reference().clone();
     let tags = reference.tag().filter(|_| !by_digest).map(Tag::to_string).into_iter().collect();
@@ -111,6 +140,22 @@ pub(super) fn of_own_name(record: &Record, by_digest: bool) -> Result<Named, Cli
 }
 
 impl Named {
+    /// Whether both are one file, which is written once.
+    pub(super) fn is_same_archive(&self, other: &Self) -> bool {
+        match (&self.location, &other.location) {
+            (Location::Archive(_, one, _), Location::Archive(_, two, _)) => one == two,
+            _ => false,
+        }
+    }
+
+    /// Gives an archive that has no name that of the list, as an export does.
+    pub(super) fn name_archive(&mut self, own: Option<String>) {
+        if let (Location::Archive(_, _, pick @ Pick::Only), Some(own)) = (&mut self.location, own) {
+            *pick = Pick::Name(own.clone());
+            self.tags = vec![own];
+        }
+    }
+
     /// Whether both are tags of one repository, which may both fail or neither.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
         match (&self.location, &other.location) {
@@ -131,14 +176,14 @@ impl Named {
 
     pub(super) fn open(&self, transport: &Transport) -> Result<Target, CliError> {
         match (transport.open(&self.location), &self.location) {
-            (Some((place, _)), Location::Registry(_) | Location::Layout(..)) => {
+            (Some((place, _)), Location::Registry(_) | Location::Layout(..) | Location::Archive(..)) => {
                 Ok(Target { place, names: self.tags.clone(), effort: self.effort })
             }
             _ => {
                 let message = format!("{} cannot be pushed to", self.location);
                 Err(CliError::Misuse(
                     message,
-                    "a target is docker://HOST/REPOSITORY:TAG or oci:DIRECTORY:NAME; manifest export writes archives",
+                    "a target is docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME or oci-archive:FILE:NAME",
                 ))
             }
         }
