@@ -22,6 +22,8 @@ mod annotate;
 mod annotate_index;
 #[path = "verbs/archive_targets.rs"]
 mod archive_targets;
+#[path = "verbs/attached.rs"]
+mod attached;
 #[path = "verbs/cache.rs"]
 mod cache;
 #[path = "verbs/check.rs"]
@@ -62,6 +64,8 @@ mod names;
 mod origins;
 #[path = "verbs/pool.rs"]
 mod pool;
+#[path = "verbs/probes.rs"]
+mod probes;
 #[path = "verbs/progress.rs"]
 mod progress;
 #[path = "verbs/prune.rs"]

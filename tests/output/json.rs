@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use manifest_testkit::{FakeRegistry, Image, Index, Method, Tar};
+use manifest_testkit::{Attachment, FakeRegistry, Image, Index, Method, Tar};
 use serde_json::{Value, json};
 
 use crate::in_process::Cli;
@@ -232,7 +232,30 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json(&format!("cache rm {}/app:1", registry.address())),
     ]);
     objects.extend(pushes);
+    objects.extend(attached(cli));
     objects
+}
+
+/// What goes along with a list, and what a registry can do that leaves something behind.
+fn attached(cli: &Cli) -> Vec<Value> {
+    let (from, to) = (FakeRegistry::start(), FakeRegistry::start());
+    let image = Image::new("linux/amd64");
+    let digest = image.push_to(&from, "app", "1");
+    let size = image.manifest().len() as u64;
+    let subject = manifest_core::Descriptor::new(image.media_type(), digest, size);
+    from.serve_referrers();
+    Attachment::referrer(&subject, "text/note", "a note").push_to(&from, "app", None);
+    let tag = format!("sha256-{}.sig", digest.hex());
+    Attachment::signatures(&[("payload", "signed")]).push_to(&from, "app", Some(&tag));
+    cli.ok(&format!("create signed {}/app:1", from.address()));
+    let push = format!("push signed docker://{}/app:1 --with referrers,signatures", to.address());
+    to.chunk_min_length(1);
+    to.keep_manifests();
+    vec![
+        cli.json(&format!("{push} --dry-run")),
+        cli.json(&push),
+        cli.json(&format!("registry probe {}/app", to.address())),
+    ]
 }
 
 /// A push of which a request is sent again.

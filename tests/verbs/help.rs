@@ -14,6 +14,7 @@ const VERBS: &[&str] = &[
     "diff",
     "push",
     "publications",
+    "registry",
     "ls",
     "exists",
     "rm",

@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Diff(Box<commands::diff::Diff>),
     Push(Box<commands::push::Push>),
     Publications(commands::publications::Publications),
+    Registry(commands::registry::Registry),
     Export(Box<commands::export::Export>),
     Import(commands::import::Import),
     Ls(commands::ls::Ls),

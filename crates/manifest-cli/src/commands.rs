@@ -25,6 +25,7 @@ pub(crate) mod prune;
 pub(crate) mod publications;
 pub(crate) mod push;
 pub(crate) mod refresh;
+pub(crate) mod registry;
 pub(crate) mod release;
 pub(crate) mod remove;
 pub(crate) mod rename;

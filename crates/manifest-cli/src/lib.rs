@@ -17,6 +17,7 @@ mod gather;
 mod holders;
 mod named;
 mod outputfile;
+mod probed;
 mod report;
 mod run;
 mod short;

@@ -127,6 +127,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Diff(verb) => verb.run(context).await,
         Command::Push(verb) => verb.run(context).await,
         Command::Publications(verb) => verb.run(context).await,
+        Command::Registry(verb) => verb.run(context).await,
         Command::Export(verb) => verb.run(context).await,
         Command::Import(verb) => verb.run(context).await,
         Command::Ls(verb) => verb.run(context).await,

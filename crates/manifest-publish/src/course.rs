@@ -1,8 +1,10 @@
 //! All targets of a publication on their way together.
 
 use futures_util::future::{FutureExt as _, join_all, try_join, try_join_all};
+use manifest_core::Encoded;
 use manifest_transport::Transport;
 
+use crate::attached::Attached;
 use crate::deliver::{Delivery, carriers};
 use crate::error::PublishError;
 use crate::journal::{Journal, Phase};
@@ -19,9 +21,9 @@ pub(crate) struct Course<'a> {
     transport: &'a Transport,
     pub(crate) content: Content<'a>,
     pub(crate) options: &'a PushOptions,
-    /// Whether there is one target.
+    /// Whether there is one target, and nothing to be done between the list and its tags.
     pub(crate) is_one: bool,
-    /// Whether there is one target with one tag at most, which the list can be sent to at once.
+    /// Whether there is in that case one tag at most, which the list can be sent to at once.
     pub(crate) is_single: bool,
     /// Where it is written down how far it is.
     pub(crate) journal: Option<&'a Journal>,
@@ -40,7 +42,10 @@ impl<'a> Course<'a> {
         if !refusals.is_empty() {
             return Err(PublishError::Refused(refusals));
         }
-        let is_one = targets.len() == 1;
+        // What goes along comes between the list and its tags; and a list that is about something is a referrer, which is
+        // noted by its digest.
+        let goes_alone = options.with.is_nothing() && !may_have_subject(content.list);
+        let is_one = goes_alone && targets.len() == 1;
         let is_single = is_one && targets.iter().all(|target| target.names.len() < 2);
         Ok(Self { transport, content, options, is_one, is_single, journal })
     }
@@ -78,13 +83,15 @@ impl<'a> Course<'a> {
         mut lots: Vec<Lot<'_>>,
         progress: &dyn Progress,
     ) -> Result<Published, PublishError> {
+        let attached = Attached::find(self.content, self.origins(), self.options).await?;
+        attached.left_out().iter().for_each(|what| progress.left_out(what));
         if let Some(journal) = self.journal {
             journal.plan(self, &lots).await?;
             if !(self.is_single && lots.iter().all(|lot| lot.may_be_short(self))) {
                 journal.begin(progress).await;
             }
         }
-        match (self.publish(&mut lots, progress).await, self.journal) {
+        match (self.publish(&mut lots, &attached, progress).await, self.journal) {
             (Err(error), Some(journal)) => {
                 journal.fail(&error, progress).await;
                 Err(error)
@@ -93,7 +100,12 @@ impl<'a> Course<'a> {
         }
     }
 
-    async fn publish(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        lots: &mut [Lot<'_>],
+        attached: &Attached,
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
         let Self { transport, content, options, journal, .. } = *self;
         for lot in lots.iter() {
             if let Some(error) = lot.failure() {
@@ -102,8 +114,16 @@ impl<'a> Course<'a> {
         }
         let carriers = carriers(options.jobs);
         let manifests = &Manifests::default();
-        let delivery =
-            Delivery { transport, content, options, carriers: &carriers, manifests, seat: None, journal };
+        let delivery = Delivery {
+            transport,
+            content,
+            options,
+            carriers: &carriers,
+            manifests,
+            seat: None,
+            journal,
+            attached,
+        };
         let lots_on: Vec<_> = lots.iter_mut().filter(|lot| lot.is_on()).collect();
         let (together, seats) = seats(lots_on.len());
         let deliveries = lots_on.into_iter().zip(&seats).map(|(lot, seat)| async move {
@@ -149,4 +169,9 @@ impl<'a> Course<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a list may have a subject, at a glance.
+fn may_have_subject(list: &Encoded) -> bool {
+    std::str::from_utf8(&list.bytes).is_ok_and(|text| text.contains("\"subject\""))
 }

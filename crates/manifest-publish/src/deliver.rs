@@ -9,6 +9,7 @@ use manifest_core::{Descriptor, Digest, Tag};
 use manifest_transport::{Guard, Mounted, Place, Source, Transport, TransportError};
 use tokio::sync::Semaphore;
 
+use crate::attached::Attached;
 use crate::error::PublishError;
 use crate::journal::Journal;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
@@ -23,7 +24,7 @@ use crate::together::{Promised, Seat};
 const STEPS_PER_CARRIER: usize = 8;
 
 /// How often everything is looked for again when a registry lacks what it should have.
-const ROUNDS: u32 = 3;
+pub(crate) const ROUNDS: u32 = 3;
 
 /// What a delivery needs, whatever its place.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Delivery<'a> {
     /// Where it says what it lacks, when there are several targets.
     pub(crate) seat: Option<&'a Seat>,
     pub(crate) journal: Option<&'a Journal>,
+    /// What goes along with the list and its entries.
+    pub(crate) attached: &'a Attached,
 }
 
 /// How the list itself is written once everything in it is there.
@@ -73,9 +76,10 @@ impl Delivery<'_> {
         last: Last<'_>,
         progress: &dyn Progress,
     ) -> Result<(Outcome, Vec<Tag>), PublishError> {
-        let Self { transport, content, options, manifests, .. } = self;
+        let Self { content, options, .. } = self;
         let entries = if options.entries { content.entries } else { &[] };
-        let origins = Origins { transport, sources: content.sources, here: content.here };
+        let survey = self.survey();
+        let origins = survey.origins;
         if may_be_short(entries, origins, place, options)? {
             place.expect_copies([]).await?;
             match self.write(place, last, progress).await {
@@ -90,7 +94,6 @@ impl Delivery<'_> {
         if let Some(journal) = self.journal {
             journal.begin(progress).await;
         }
-        let survey = Survey { origins, options, manifests };
         let mut round = 0;
         loop {
             let plan = survey.of(entries, place).await?;
@@ -107,6 +110,13 @@ impl Delivery<'_> {
             }
             round += 1;
         }
+    }
+
+    /// How the place is asked what it has.
+    pub(crate) fn survey(&self) -> Survey<'_> {
+        let Self { transport, content, options, manifests, .. } = *self;
+        let origins = Origins { transport, sources: content.sources, here: content.here };
+        Survey { origins, options, manifests }
     }
 
     async fn send(
@@ -154,7 +164,7 @@ impl Delivery<'_> {
 
     /// Brings blobs and then manifests to the target, the deepest first. What is promised is carried for several targets at
     /// once.
-    async fn carry(
+    pub(crate) async fn carry(
         self,
         plan: &Plan,
         mut promised: Promised,
@@ -267,7 +277,7 @@ fn misses_something(error: &TransportError) -> bool {
 }
 
 /// Whether a registry lacks something that it has taken or said to have; it may be late, or have lost it.
-fn has_lost_something(error: &TransportError) -> bool {
+pub(crate) fn has_lost_something(error: &TransportError) -> bool {
     matches!(error, TransportError::Refused { code, .. }
         if matches!(code.as_str(), "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }

@@ -6,6 +6,7 @@ use manifest_core::{Digest, EncodeError, JsonError};
 use manifest_store::{PublicationId, StoreError};
 use manifest_transport::{LocationError, TransportError};
 
+use crate::attached::{MAX_REFERRER_DEPTH, MAX_REFERRERS};
 use crate::gate::Refusal;
 use crate::tags::{Expected, Undone};
 
@@ -117,6 +118,12 @@ pub enum PublishError {
     /// Lists are nested too deeply.
     #[error("{0} holds lists in lists, more than {MAX_NESTING} levels deep")]
     TooDeep(Digest),
+    /// What refers to the list is referred to in turn, further than is followed.
+    #[error("{0} refers to what refers to the list, more than {MAX_REFERRER_DEPTH} steps away")]
+    ReferrersTooDeep(Digest),
+    /// More refers to the list and its entries than is taken along.
+    #[error("more than {MAX_REFERRERS} manifests refer to the list, its entries, or one another")]
+    TooManyReferrers,
     /// The list is not what it must be.
     #[error("the list is not what it must be: {}", joined(.0))]
     Refused(Vec<Refusal>),

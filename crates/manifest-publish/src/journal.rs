@@ -2,6 +2,8 @@
 
 mod model;
 
+pub(crate) use model::text;
+
 use std::fmt;
 
 use manifest_core::ListName;
@@ -115,6 +117,7 @@ impl Journal {
             size: course.content.list.bytes.len() as u64,
             entries: course.options.entries,
             foreign_layers: course.options.foreign_layers,
+            with: course.options.with.clone(),
             sources: course.content.sources.clone(),
             targets: Vec::new(),
             documents: std::collections::BTreeMap::new(),

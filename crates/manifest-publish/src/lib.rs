@@ -2,10 +2,12 @@
 //!
 //! [`resolve`] turns a reference into entries. [`judge_truth`] compares a list with its entries before it goes anywhere.
 //! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
-//! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it back. [`export`] does that with a layout or an
-//! archive of its own, and [`take`] brings images from there into a store. Nothing here edits lists, keeps records or
-//! prints.
+//! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it
+//! back; [`With`] says what goes along. [`export`] does that with a layout or an archive of its own, and [`take`] brings
+//! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
+//! or prints.
 
+mod attached;
 mod cached;
 pub mod check;
 mod choice;
@@ -22,6 +24,7 @@ mod lot;
 mod parcel;
 mod plan;
 mod pool;
+mod probe;
 mod progress;
 mod push;
 mod refresh;
@@ -33,6 +36,9 @@ mod tags;
 mod together;
 mod truth;
 
+pub use attached::{
+    AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, MAX_REFERRER_DEPTH, MAX_REFERRERS, With,
+};
 pub use cached::{Fresh, Known, resolve_known};
 pub use choice::{Choice, Offered, Shadowed, choose_images, shadowed};
 pub use documents::Documents;
@@ -43,6 +49,7 @@ pub use import::{Taken, take};
 pub use journal::{Journal, Phase, Publication, PublishedTag, PublishedTarget, Was};
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use pool::pool;
+pub use probe::{Ability, Answer, Probe, ProbeDepth, Suspect, Verdict, probe, suspects};
 pub use progress::{Progress, Step};
 pub use push::{
     Content, Effort, Expectations, Outcome, Planned, Published, PushOptions, TagMoved, Target, dry_run,

@@ -4,6 +4,7 @@ use manifest_core::Descriptor;
 use manifest_store::StoreError;
 use manifest_transport::Place;
 
+use crate::attached::LeftOut;
 use crate::error::PublishError;
 use crate::plan::{Action, Plan};
 
@@ -13,6 +14,8 @@ pub trait Progress: Send + Sync {
     fn step(&self, target: &Place, step: Step<'_>);
     /// How far the publication is could not be written down: if it is cut off, it may not be resumed from here.
     fn not_written_down(&self, _error: &StoreError) {}
+    /// Something that is attached to the list or an entry is not taken along.
+    fn left_out(&self, _what: &LeftOut) {}
 }
 
 /// What is known, or was done, at a target.

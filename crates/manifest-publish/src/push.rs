@@ -10,6 +10,7 @@ use manifest_store::{Record, Sources};
 use manifest_transport::{Place, Transport};
 use serde::{Deserialize, Serialize};
 
+use crate::attached::{Attached, AttachedOutcome, AttachedStep, With};
 use crate::course::Course;
 use crate::error::PublishError;
 use crate::gate::Gates;
@@ -83,6 +84,8 @@ pub struct PushOptions {
     pub gates: Gates,
     /// What the tags must mean.
     pub expected: Expectations,
+    /// What goes along with the list and its entries.
+    pub with: With,
     /// How long a registry may take to read what it has just taken.
     pub settle: Duration,
 }
@@ -95,6 +98,7 @@ impl Default for PushOptions {
             jobs: manifest_transport::DEFAULT_JOBS,
             gates: Gates::default(),
             expected: Expectations::default(),
+            with: With::default(),
             settle: Duration::from_secs(30),
         }
     }
@@ -128,8 +132,22 @@ pub struct Outcome {
     pub present: usize,
     /// Blobs and their bytes, by what it took to have them at the target.
     pub blobs: BTreeMap<Action, (usize, u64)>,
+    /// What went along with the list and its entries.
+    pub attached: AttachedOutcome,
     /// The tags, in the order in which they were given.
     pub tags: Vec<TagMoved>,
+}
+
+impl Outcome {
+    /// Adds what was carried for something else.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.manifests += other.manifests;
+        self.present += other.present;
+        for (action, (count, bytes)) in &other.blobs {
+            let sum = self.blobs.entry(*action).or_default();
+            *sum = (sum.0 + count, sum.1.saturating_add(*bytes));
+        }
+    }
 }
 
 /// What became of a tag.
@@ -151,6 +169,8 @@ pub type Published = Vec<Result<Outcome, PublishError>>;
 pub struct Planned {
     /// What would be brought there.
     pub plan: Plan,
+    /// What would go along with it.
+    pub attached: Vec<AttachedStep>,
     /// The tags, in the order in which they were given.
     pub tags: Vec<TagMoved>,
 }
@@ -196,11 +216,14 @@ pub async fn dry_run(
     let entries = if options.entries { content.entries } else { &[] };
     let manifests = Manifests::default();
     let survey = Survey { origins: course.origins(), options, manifests: &manifests };
+    let attached = &Attached::find(content, course.origins(), options).await?;
     let plans = course.look(targets).await?.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
-            let (tags, plan) = (tags?, survey.of(entries, &surveyed(&target.place)).await?);
-            Ok(Planned { plan, tags })
+            let place = surveyed(&target.place);
+            let (tags, plan) = (tags?, survey.of(entries, &place).await?);
+            let attached = attached.plan(&place, options.jobs).await?;
+            Ok(Planned { plan, attached, tags })
         };
         match planned.await {
             Err(error) if target.effort == Effort::Required => Err(error),

@@ -34,6 +34,7 @@ pub async fn resume(
     let options = PushOptions {
         entries: publication.entries,
         foreign_layers: publication.foreign_layers,
+        with: publication.with.clone(),
         gates: Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() },
         expected: Expectations::default(),
         ..options.clone()

@@ -35,7 +35,7 @@ pub(crate) struct Origins<'a> {
 
 impl Origins<'_> {
     /// The place of a source, as a record keeps it.
-    fn place(&self, text: &str) -> Result<Place, PublishError> {
+    pub(crate) fn place(&self, text: &str) -> Result<Place, PublishError> {
         let refused = |source| PublishError::Place(text.to_owned(), source);
         if let (Source::HERE, Some(here)) = (text, self.here) {
             return Ok(here.clone());
@@ -140,8 +140,21 @@ impl Survey<'_> {
     ///
     /// Every manifest is looked at once, however often lists name it.
     pub(crate) async fn of(self, entries: &[Descriptor], target: &Place) -> Result<Plan, PublishError> {
+        self.of_wanted(wanted(entries, self.origins)?, target).await
+    }
+
+    /// The same for manifests whose places are known.
+    pub(crate) async fn of_all(
+        self,
+        manifests: &[(Descriptor, Place)],
+        target: &Place,
+    ) -> Result<Plan, PublishError> {
+        let wanted = manifests.iter().cloned().map(|(entry, from)| Wanted { entry, from }).collect();
+        self.of_wanted(wanted, target).await
+    }
+
+    async fn of_wanted(self, wanted: Vec<Wanted>, target: &Place) -> Result<Plan, PublishError> {
         let jobs = self.options.jobs;
-        let wanted = wanted(entries, self.origins)?;
         target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
         let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
         let (mut level, mut found) = (wanted, Vec::new());

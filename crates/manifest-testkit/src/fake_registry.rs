@@ -106,6 +106,41 @@ impl FakeRegistry {
         self.registry.state().serve_referrers = true;
     }
 
+    /// Leaves `OCI-Subject` out from now on, even where referrers are served.
+    pub fn hide_subjects(&self) {
+        self.registry.state().hide_subjects = true;
+    }
+
+    /// Lists so many referrers on a page from now on, with a `Link` to the next one.
+    pub fn page_referrers(&self, count: usize) {
+        self.registry.state().referrers_per_page = Some(count);
+    }
+
+    /// Pays no heed to `If-Match` and `If-None-Match` from now on, as many registries do.
+    pub fn ignore_preconditions(&self) {
+        self.registry.state().ignore_preconditions = true;
+    }
+
+    /// Refuses manifests for which this holds, as invalid, from now on; what is no JSON is taken for null.
+    pub fn refuse_manifests(&self, refused: fn(&serde_json::Value) -> bool) {
+        self.registry.state().refused = Some(refused);
+    }
+
+    /// Lets no tag mean anything else from now on.
+    pub fn freeze_tags(&self) {
+        self.registry.state().freeze_tags = true;
+    }
+
+    /// Opens an upload for each blob that should be mounted, from now on.
+    pub fn never_mount(&self) {
+        self.registry.state().never_mount = true;
+    }
+
+    /// Refuses to delete manifests by their digests from now on.
+    pub fn keep_manifests(&self) {
+        self.registry.state().keep_manifests = true;
+    }
+
     /// Refuses to delete tags from now on.
     pub fn keep_tags(&self) {
         self.registry.state().keep_tags = true;

@@ -1,6 +1,7 @@
 //! Tiny images whose bytes are the same in each run.
 
 mod archive;
+mod attachment;
 mod deliver;
 mod document;
 mod index;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use manifest_core::{Digest, MediaType};
 
 pub use self::archive::{Tar, docker_archive};
+pub use self::attachment::Attachment;
 use self::deliver::{Content, Manifest};
 use self::document::{ConfigDocument, Descriptor, ManifestDocument, Platform, RootFs, to_json};
 pub use self::index::Index;

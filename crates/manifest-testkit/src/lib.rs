@@ -8,7 +8,7 @@
 //! - [`Firehose`]: a registry of blobs that are larger than memory.
 //! - [`Moto`], [`Azurite`]: emulators of object stores as child processes.
 //! - [`program`], [`Tool`]: other people's programs, each run in a home of its own.
-//! - [`Image`], [`Index`]: tiny images whose bytes are the same in each run.
+//! - [`Image`], [`Index`], [`Attachment`]: tiny images, and what is attached to them, whose bytes are the same in each run.
 //! - [`Tar`], [`docker_archive`]: archives, good and bad.
 //! - [`Client`], [`FakeClock`], [`Recorder`]: the transport under test, with time, chance and events in the
 //!   test's hands.
@@ -67,7 +67,7 @@ pub use fake_registry::FakeRegistry;
 pub use faulty_proxy::FaultyProxy;
 pub use firehose::Firehose;
 pub use http_client::{Http, HttpAnswer};
-pub use image::{Blob, Image, Index, Tar, docker_archive};
+pub use image::{Attachment, Blob, Image, Index, Tar, docker_archive};
 pub use object_server::{Azurite, Moto};
 pub use program::{Tool, program};
 pub use ran::Ran;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use manifest_core::{Algorithm, DecodeError, Digest, JsonError};
+use manifest_core::{Algorithm, DecodeError, Digest, JsonError, MediaType};
 
 use crate::archive::ArchiveError;
 use crate::auth::{CredentialError, RealmDoubt};
@@ -161,6 +161,25 @@ pub enum TransportError {
     /// More hangs on a manifest than is looked at.
     #[error("{0} names more than {1} manifests and blobs")]
     TooMany(Digest, usize),
+    /// More refers to a manifest than is looked at.
+    #[error("more than {1} manifests refer to {0}")]
+    TooManyReferrers(Digest, usize),
+    /// The tag that should hold the index of what refers to a manifest holds something else.
+    #[error("the tag {name} should be an index of referrers, and is {media_type}")]
+    NotReferrers {
+        /// The whole name.
+        name: String,
+        /// What it is.
+        media_type: MediaType,
+    },
+    /// Others change a tag so often that nothing can be added to it.
+    #[error("the tag {name} was changed by others each of the {rounds} times that it was added to")]
+    Contended {
+        /// The whole name.
+        name: String,
+        /// How often it was tried.
+        rounds: u32,
+    },
     /// A configuration is not JSON that can be trusted.
     #[error("{what} is not a usable image configuration")]
     Config {

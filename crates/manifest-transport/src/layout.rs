@@ -105,7 +105,7 @@ impl Layout {
             read => read?,
         };
         index::check_version(&version).map_err(not)?;
-        let bytes = disk::read(&self.root.join("index.json"), MAX_MANIFEST_SIZE).await?;
+        let bytes = disk::read(&self.index_path(), MAX_MANIFEST_SIZE).await?;
         let what = format!("{}/index.json", self.root.display());
         index::decode(&bytes).map_err(|source| TransportError::Decode { what, source })
     }
@@ -196,6 +196,24 @@ impl Layout {
         self.set_name_if(name, manifest, &Expect::Any).await
     }
 
+    /// Lists a manifest in `index.json` without a name, unless it is listed there under any name or none.
+    pub(crate) async fn list_unless_listed(&self, manifest: Descriptor) -> Result<(), TransportError> {
+        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let mut list = if self.index_path().exists() { self.index().await? } else { List::new() };
+        if list.entry(&manifest.digest).is_some() {
+            return Ok(());
+        }
+        self.mark().await?;
+        list.append(manifest);
+        self.write_index(&list).await
+    }
+
+    /// Writes the file that makes a directory a layout, unless it is there.
+    async fn mark(&self) -> Result<(), TransportError> {
+        let marker = self.root.join("oci-layout");
+        if marker.exists() { Ok(()) } else { disk::replace(&self.root, &marker, VERSION.into()).await }
+    }
+
     /// As [`set_name`](Self::set_name), if the name is as expected.
     pub(crate) async fn set_name_if(
         &self,
@@ -209,10 +227,7 @@ impl Layout {
         if let (Some(name), false) = (name, expect.allows(found)) {
             return Err(TransportError::Moved { name: format!("oci:{}:{name}", self.root.display()), found });
         }
-        let marker = self.root.join("oci-layout");
-        if !marker.exists() {
-            disk::replace(&self.root, &marker, VERSION.into()).await?;
-        }
+        self.mark().await?;
         let mut entry = manifest;
         entry.annotations.extend(name.map(|name| (NAME.to_owned(), name.to_owned())));
         let mut others = list.entries().iter().filter(|there| is_named(there, name) && **there != entry);
@@ -255,6 +270,17 @@ impl Layout {
             what: error.to_string(),
         })?;
         disk::replace(&self.root, &path, encoded.bytes).await
+    }
+}
+
+/// Whether an error says that there is no layout, or one that somebody is about to make: its index comes last.
+pub(crate) fn is_no_layout_yet(error: &TransportError) -> bool {
+    match error {
+        TransportError::NotALayout(..) => true,
+        TransportError::Io(_, path, error) => {
+            error.kind() == io::ErrorKind::NotFound && path.ends_with("index.json")
+        }
+        _ => false,
     }
 }
 

@@ -57,6 +57,11 @@ pub(crate) fn names(entry: &Descriptor) -> impl Iterator<Item = &str> {
     standard.chain(short).map(String::as_str).filter(|name| !name.is_empty())
 }
 
+/// Whether an annotation of an entry of `index.json` names it.
+pub(crate) fn is_name(key: &str) -> bool {
+    matches!(key, WHOLE_NAME | NAME) || key.ends_with(SHORT_TAG)
+}
+
 /// Whether two texts name one image: `app` is `docker.io/library/app:latest`.
 pub(crate) fn same_image(one: &str, other: &str) -> bool {
     let whole = |text: &str| text.parse::<Reference>().ok().map(Reference::with_default_tag);

@@ -1,5 +1,6 @@
 //! A repository, a layout or an archive: the place where images are read from and written to.
 
+mod ability;
 mod look;
 
 use std::collections::BTreeMap;
@@ -27,9 +28,12 @@ use crate::retry::RetryPolicy;
 use crate::start::Start;
 use crate::stream::{Blob, collect};
 
+mod referrers;
 mod remote;
 mod tag;
 
+pub use referrers::Noted;
+use referrers::with_subject;
 use remote::Mirror;
 pub use remote::RemoteRepository;
 
@@ -341,7 +345,8 @@ impl Place {
         }
     }
 
-    /// Writes a manifest under its digest.
+    /// Writes a manifest under its digest; one that has a `subject` is found by that then, as with
+    /// [`put_referrer`](Self::put_referrer), but in a layout it is not named in `index.json`.
     ///
     /// # Errors
     /// [`TransportError::Refused`] with the registry's code when it does not take it; [`TransportError::ReadOnly`].
@@ -352,9 +357,10 @@ impl Place {
         bytes: Bytes,
     ) -> Result<(), TransportError> {
         match self {
-            Self::Repository(remote) => {
-                remote.registry.put_manifest(&remote.path, digest, media_type, bytes).await
-            }
+            Self::Repository(remote) => match with_subject(digest, media_type, &bytes) {
+                Some(referrer) => self.put_referrer(&referrer).await.map(drop),
+                None => remote.registry.put_manifest(&remote.path, digest, media_type, bytes).await,
+            },
             Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }

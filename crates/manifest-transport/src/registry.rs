@@ -21,6 +21,7 @@ mod check;
 mod look;
 mod manifest;
 mod mount;
+mod referrers;
 mod tag;
 mod upload;
 
@@ -28,8 +29,8 @@ pub use check::Check;
 pub use mount::Mounted;
 pub(crate) use tag::digest_etag;
 pub use tag::{Deleted, Expect, Guard, TagState};
-pub use upload::Opener;
 use upload::Pieces;
+pub use upload::{Opener, Pieced};
 
 /// Attempts that logging in may take: without, with a token, with a fresh token.
 const PROOFS: usize = 3;

@@ -4,9 +4,11 @@ mod ci;
 mod cutoff;
 mod files;
 mod gates;
+mod refused;
 mod report;
 mod target;
 mod truth;
+mod with;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use clap::Args;
 use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, PublishError, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
+    Content, Effort, Journal, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
 };
 use manifest_store::{Record, RecordId, Selector, Store, StoreError};
 use manifest_transport::Location;
@@ -22,9 +24,11 @@ use manifest_transport::Location;
 use self::ci::{CiOutput, ci_output};
 use self::files::Files;
 use self::gates::GateArgs;
+use self::refused::explain;
 use self::report::{Delivered, Report, plan_text};
 use self::target::{Named, named, of_own_name};
 use self::truth::{TruthReport, tell};
+use self::with::{Along, with};
 use crate::args::{RegistryArgs, duration};
 use crate::context::{Context, selector};
 use crate::entry::shown;
@@ -48,6 +52,7 @@ Examples:
   manifest push app:1.0 docker://registry.example.com/app:1.0 oci-archive:app.tar
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
+  manifest push --with referrers,signatures app:1.0 docker://registry.example.com/app:1.0
   manifest push --digestfile app.digest registry.example.com/app:1.0
   manifest push --resume app:1.0
   manifest push --abort app:1.0")]
@@ -73,6 +78,12 @@ pub(crate) struct Push {
     /// Push the list in this format, oci or v2s2; its images stay as they are
     #[arg(long, short, value_name = "FORMAT")]
     format: Option<Format>,
+    /// Bring along what is attached to the list and its images, from where these are read (the list: from where it was
+    /// taken from or pushed last): referrers are manifests that name them as their subject, and what refers to these in
+    /// turn; signatures are what cosign keeps under the tags sha256-….sig, .att and .sbom, which is added to what the
+    /// target has there. All of it is there before a tag of the list moves
+    #[arg(long, value_name = "referrers,signatures", value_delimiter = ',', hide_possible_values = true)]
+    with: Vec<Along>,
     /// How long a registry may take to show what it has taken, before a tag moves
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     settle: Duration,
@@ -103,11 +114,11 @@ pub(crate) struct Push {
     remove: bool,
     /// Go on with the newest push that was cut off, of LIST if that is given: with the list as it was then, to the same
     /// targets; nothing moves a tag that somebody else has moved since
-    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "dry_run", "remove", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "GateArgs"])]
     resume: bool,
     /// Take the newest push back that was cut off, of LIST if that is given: tags that it moved mean again what they meant
     /// before; content stays
-    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
     abort: bool,
     /// Accepted for scripts: signatures are never taken along
     #[arg(long, hide = true)]
@@ -145,6 +156,7 @@ impl Push {
             jobs: self.registry.connection.jobs,
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
+            with: with(&self.with, &record, list.digest, &transport),
             settle: self.settle,
         };
         let wanted = self.gates.truth();
@@ -173,7 +185,10 @@ impl Push {
         }
         let journal = Journal::new(store.publications(), &record);
         let published = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await;
-        let published = published.map_err(refused)?;
+        let published = match published {
+            Ok(published) => published,
+            Err(error) => return Err(refused(explain(error, &list, &store).await)),
+        };
         if !self.remove {
             note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
         }
@@ -244,10 +259,10 @@ pub(crate) fn own_name(given: &Selector, record: &Record) -> Option<String> {
 }
 
 /// Says what helps where an archive would be written.
-fn refused(error: PublishError) -> CliError {
+fn refused(error: impl Into<CliError>) -> CliError {
     let advice =
         "a push writes no file anew; remove it, or let manifest export --oci-archive FILE --replace do so";
-    CliError::from(error).advise("exists", advice)
+    error.into().advise("exists", advice)
 }
 
 /// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.

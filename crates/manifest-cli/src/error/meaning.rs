@@ -207,7 +207,10 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::NoSource(_) => {
             meaning("no_source", 3).hint("add the image again, or push with --all=false if the target has it")
         }
-        PublishError::Untrue { .. } | PublishError::TooDeep(_) => meaning("bad_content", 7),
+        PublishError::Untrue { .. }
+        | PublishError::TooDeep(_)
+        | PublishError::ReferrersTooDeep(_)
+        | PublishError::TooManyReferrers => meaning("bad_content", 7),
         PublishError::Refused(refusals) => meaning("gate", 8).hint(gate(refusals)),
         PublishError::Unexpected { .. } => {
             meaning("moved", 4).hint("manifest inspect TARGET shows what is there")
@@ -312,11 +315,16 @@ fn transport(error: &TransportError) -> Meaning {
         | TransportError::Config { .. }
         | TransportError::TooDeep(..)
         | TransportError::TooMany(..)
+        | TransportError::TooManyReferrers(..)
+        | TransportError::NotReferrers { .. }
         | TransportError::NotALayout(..) => meaning("bad_content", 7),
         TransportError::Archive(_, error) => archive(error),
         TransportError::Moved { .. } => meaning("moved", 4).hint(
             "somebody else has set the tag meanwhile; look at it with manifest inspect, and push again",
         ),
+        TransportError::Contended { .. } => {
+            meaning("moved", 4).hint("wait until others are done, and try again; what they wrote is kept")
+        }
         TransportError::Exists(_) => {
             meaning("exists", 4).hint("--replace takes its place, --append adds to a layout")
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use manifest_publish::{Action, Progress, Step};
+use manifest_publish::{Action, LeftOut, Progress, Step};
 use manifest_store::{Holder, StoreError};
 use manifest_transport::{Event, Observer, Place};
 
@@ -83,6 +83,10 @@ impl Progress for Ui {
                 }
             }
         }
+    }
+
+    fn left_out(&self, what: &LeftOut) {
+        self.note(format_args!("warning: {what}"));
     }
 
     fn not_written_down(&self, error: &StoreError) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{serde_as_text, shown};
+use crate::Digest;
 
 /// The longest tag, in characters.
 const LIMIT: usize = 128;
@@ -20,6 +21,14 @@ impl Tag {
     /// The tag that is meant when none is given.
     pub fn latest() -> Self {
         Self("latest".to_owned())
+    }
+
+    /// The tag under which a registry without the referrers API keeps the index of what refers to `subject`.
+    ///
+    /// Spec: OCI distribution-spec v1.1.1, "Referrers Tag Schema".
+    pub fn of_referrers(subject: &Digest) -> Self {
+        // Names of algorithms known here are short and plain, so only a long value is cut.
+        Self(format!("{}-{:.64}", subject.algorithm().as_str(), subject.hex()))
     }
 
     /// The text of the tag.

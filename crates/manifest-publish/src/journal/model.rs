@@ -8,6 +8,7 @@ use manifest_core::{Descriptor, Digest, Document, Encoded, Format, ListName, Med
 use manifest_store::{PublicationId, RecordId, Sources, StoreError};
 use serde::{Deserialize, Serialize};
 
+use crate::attached::With;
 use crate::push::Effort;
 
 /// A publication as it is written down: what was to be done, how far that is, and what is needed to go on or back.
@@ -41,6 +42,9 @@ pub struct Publication {
     /// Whether layers are that their licence keeps elsewhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign_layers: bool,
+    /// What goes along with the list and its entries.
+    #[serde(default, skip_serializing_if = "With::is_nothing")]
+    pub with: With,
     /// Where they can be read; nothing once it has ended.
     pub(crate) sources: Sources,
     /// The targets, in their order.
@@ -216,17 +220,17 @@ impl PublishedTarget {
 }
 
 /// Values that are written as their text.
-mod text {
+pub(crate) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<T, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
@@ -265,6 +269,7 @@ mod tests {
             size: list.len() as u64,
             entries: true,
             foreign_layers: false,
+            with: With::default(),
             sources: Sources::default(),
             targets: targets.iter().map(target).collect(),
             documents: BTreeMap::new(),

@@ -74,15 +74,7 @@ pub(super) fn answer(state: &mut State, request: &Request) -> Response<Bytes> {
         Route::Blob(name, digest) => blob(state, request, name, digest),
         Route::Uploads(name) => upload::start(state, request, name),
         Route::Upload(name, id) => upload::go_on(state, request, name, id),
-        Route::Referrers(name, digest) if state.serve_referrers => {
-            let index = json!({
-                "schemaVersion": 2,
-                "mediaType": manifest_core::MediaType::OCI_INDEX,
-                "manifests": state.referrers(name, digest),
-            });
-            let kind = manifest_core::MediaType::OCI_INDEX.to_string();
-            respond(200, &[("content-type", &kind)], index.to_string())
-        }
+        Route::Referrers(name, digest) if state.serve_referrers => referrers(state, request, name, digest),
         Route::Referrers(..) | Route::Unknown => {
             respond(404, &[("content-type", "text/plain")], "404 page not found\n")
         }
@@ -109,6 +101,26 @@ pub(super) fn forget(state: &mut State, request: &Request) -> Response<Bytes> {
     upload_unknown()
 }
 
+/// A page of what refers to a manifest; `artifactType` is filtered by, as the answer says.
+fn referrers(state: &State, request: &Request, name: &str, digest: &str) -> Response<Bytes> {
+    let wanted = request.query("artifactType");
+    let mut all = state.referrers(name, digest);
+    all.retain(|one| wanted.as_ref().is_none_or(|wanted| one["artifactType"] == **wanted));
+    let from = request.query("from").and_then(|from| from.parse().ok()).unwrap_or(0);
+    let end = state.referrers_per_page.map_or(all.len(), |count| all.len().min(from + count));
+    let kind = manifest_core::MediaType::OCI_INDEX.to_string();
+    let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": all[from.min(end)..end] });
+    let mut headers = vec![("content-type", kind.as_str())];
+    if wanted.is_some() {
+        headers.push(("oci-filters-applied", "artifactType"));
+    }
+    let link = format!("<{}?from={end}>; rel=\"next\"", request.path());
+    if end < all.len() {
+        headers.push(("link", &link));
+    }
+    respond(200, &headers, index.to_string())
+}
+
 fn manifest(state: &mut State, request: &Request, name: &str, reference: &str) -> Response<Bytes> {
     match request.method {
         Method::Get | Method::Head => match state.manifest(name, reference) {
@@ -124,7 +136,10 @@ fn manifest(state: &mut State, request: &Request, name: &str, reference: &str) -
             }
         },
         Method::Put => put_manifest(state, request, name, reference),
-        Method::Delete if state.keep_tags && !reference.contains(':') => {
+        Method::Delete
+            if (state.keep_tags && !reference.contains(':'))
+                || (state.keep_manifests && reference.contains(':')) =>
+        {
             error(405, "UNSUPPORTED", "the operation is unsupported", reference)
         }
         Method::Delete if state.remove_manifest(name, reference) => respond(202, &[], ""),
@@ -138,10 +153,17 @@ fn put_manifest(state: &mut State, request: &Request, name: &str, reference: &st
     if reference.contains(':') && !reference.parse::<Digest>().is_ok_and(|digest| digest.verifies(bytes)) {
         return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content", reference);
     }
-    if !precondition_holds(state, request, name, reference) {
+    if !state.ignore_preconditions && !precondition_holds(state, request, name, reference) {
         return error(412, "", "the manifest is another one now", reference);
     }
     let media_type = request.header("content-type").unwrap_or_default();
+    if state.refused.is_some_and(|refused| refused(&serde_json::from_slice(bytes).unwrap_or_default())) {
+        return error(400, "MANIFEST_INVALID", "manifest invalid", "not of a kind that is taken here");
+    }
+    let means_other = state.manifest(name, reference).is_some_and(|(digest, _)| !digest.verifies(bytes));
+    if state.freeze_tags && means_other {
+        return error(400, "TAG_INVALID", "the tag is immutable", reference);
+    }
     match state.missing_children(name, media_type, bytes) {
         None => return error(400, "MANIFEST_INVALID", "manifest invalid", "not JSON"),
         Some(missing) if !missing.is_empty() && !state.allow_missing_children => {
@@ -153,7 +175,9 @@ fn put_manifest(state: &mut State, request: &Request, name: &str, reference: &st
     let location = format!("/v2/{name}/manifests/{digest}");
     let mut headers = vec![("docker-content-digest", digest.as_str()), ("location", location.as_str())];
     let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
-    if let (true, Some(subject)) = (state.serve_referrers, value["subject"]["digest"].as_str()) {
+    if let (true, Some(subject)) =
+        (state.serve_referrers && !state.hide_subjects, value["subject"]["digest"].as_str())
+    {
         headers.push(("oci-subject", subject));
     }
     let tags: Vec<String> = match request.target.split_once('?') {

@@ -7,6 +7,7 @@ use manifest_core::{Descriptor, Digest, MediaType, Tag};
 
 use super::{Place, Which};
 use crate::error::TransportError;
+use crate::layout::is_no_layout_yet;
 use crate::location::Pick;
 use crate::manifest::Fetched;
 use crate::registry::{Deleted, Guard, TagState, digest_etag};
@@ -113,7 +114,8 @@ impl Place {
                 let etag = matches!(self, Self::Layout(_)).then(|| digest_etag(&digest));
                 Ok(Some(TagState { digest, media_type, size: Some(bytes.len() as u64), etag }))
             }
-            Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
+            Err(TransportError::NotFound(_)) => Ok(None),
+            Err(error) if is_no_layout_yet(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -145,10 +145,21 @@ impl Registry {
         media_type: &MediaType,
         bytes: Bytes,
     ) -> Result<(), TransportError> {
+        self.put_by_digest(path, digest, media_type, bytes).await.map(|_| ())
+    }
+
+    /// The same; what the registry answered.
+    pub(super) async fn put_by_digest(
+        &self,
+        path: &str,
+        digest: &Digest,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Response, TransportError> {
         let at = At::Digest(*digest);
         let request = self.put_request(path, &at, media_type, bytes.clone()).await?;
         let response = self.send(request, &scope(path, Access::Push)).await?;
-        let checked = self.check_put(response, path, &at, &bytes).await.map(|_| ());
+        let checked = self.check_put(response, path, &at, &bytes).await;
         checked.map_err(|error| error.of_algorithm(digest.algorithm()))
     }
 

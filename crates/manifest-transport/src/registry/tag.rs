@@ -226,13 +226,17 @@ impl Registry {
     ///
     /// Spec: OCI distribution-spec v1.1.1, "Deleting tags".
     pub(crate) async fn delete_tag(&self, path: &str, tag: &Tag) -> Result<Deleted, TransportError> {
-        let at = At::Tag(tag.clone());
-        let request = self.request(Method::DELETE, path, &format!("manifests/{tag}")).await?;
+        self.delete(path, &format!("manifests/{tag}")).await
+    }
+
+    /// Deletes what stands below a repository: a tag, a manifest or a blob.
+    pub(crate) async fn delete(&self, path: &str, what: &str) -> Result<Deleted, TransportError> {
+        let request = self.request(Method::DELETE, path, what).await?;
         let response = self.send(request, &scope(path, Access::Delete)).await?;
         match response.status().as_u16() {
             200..=204 | 404 => Ok(Deleted::Done),
             400 | 405 | 501 => Ok(Deleted::Unsupported),
-            _ => match self.error(response, || self.name(path, &at)).await {
+            _ => match self.error(response, || format!("{what} of docker://{}/{path}", self.host)).await {
                 TransportError::Refused { code, .. } if code == "UNSUPPORTED" => Ok(Deleted::Unsupported),
                 error => Err(error),
             },

@@ -21,11 +21,13 @@ use crate::retry::Hint;
 use crate::start::Start;
 use crate::stream::Blob;
 
+mod ability;
 mod body;
 mod piece;
 mod pieces;
 mod session;
 
+pub use ability::Pieced;
 pub(super) use pieces::Pieces;
 
 /// Opens the content of a blob; called again for every attempt, with the place from which on it is to be sent.

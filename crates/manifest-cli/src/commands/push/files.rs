@@ -6,6 +6,7 @@ use super::Push;
 use super::ci::CiFiles;
 use super::report::Report;
 use super::target::Named;
+use super::with;
 use crate::carried::summary;
 use crate::context::Context;
 use crate::error::{CliError, chain};
@@ -40,7 +41,11 @@ impl Files {
     ) -> Result<(), CliError> {
         for (to, done) in named.iter().zip(published) {
             match done {
-                Ok(outcome) => context.ui.note(format_args!("pushed {title} to {to}: {}", summary(outcome))),
+                Ok(outcome) => context.ui.note(format_args!(
+                    "pushed {title} to {to}: {}{}",
+                    summary(outcome),
+                    with::summary(&outcome.attached)
+                )),
                 Err(error) => context.ui.note(format_args!("warning: {to} was left out: {}", chain(error))),
             }
         }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use manifest_core::{Descriptor, Encoded, Format};
-use manifest_publish::{Action, Outcome, Plan, Planned, PublishError, TagMoved};
+use manifest_publish::{Action, AttachedStep, Outcome, Plan, Planned, PublishError, TagMoved};
 use serde::Serialize;
 
 use super::target::Named;
 use super::truth::TruthReport;
+use super::with::{AttachedReport, lines};
 use crate::carried::{Blobs, Manifests, blobs};
 use crate::error::{CliError, chain};
 use crate::report::PlatformReport;
@@ -61,6 +62,8 @@ pub(super) struct Delivered {
     tags: Vec<TagReport>,
     manifests: Manifests,
     blobs: Vec<Blobs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attached: Option<AttachedReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     took_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -137,6 +140,7 @@ impl Delivered {
             tags: Vec::new(),
             manifests: Manifests { present: 0, written: 0 },
             blobs: Vec::new(),
+            attached: None,
             took_ms: None,
             plan: Vec::new(),
         }
@@ -154,6 +158,7 @@ impl Delivered {
                 tags: tags(&outcome.tags),
                 manifests: Manifests::from(outcome),
                 blobs: blobs(&outcome.blobs),
+                attached: AttachedReport::done(&outcome.attached),
                 took_ms,
                 ..Self::new(to)
             },
@@ -162,7 +167,7 @@ impl Delivered {
     }
 
     pub(super) fn planned(to: &Named, planned: &Result<Planned, PublishError>) -> Self {
-        let Planned { plan, tags: moved, .. } = match planned {
+        let Planned { plan, attached, tags: moved, .. } = match planned {
             Ok(planned) => planned,
             Err(error) => return Self::failed(to, error),
         };
@@ -180,6 +185,7 @@ impl Delivered {
             tags: tags(moved),
             manifests: Manifests { present: plan.present.len(), written: plan.manifests.len() },
             blobs: blobs.filter(|blobs| blobs.count > 0).collect(),
+            attached: AttachedReport::planned(attached),
             plan: steps.collect(),
             ..Self::new(to)
         }
@@ -199,14 +205,14 @@ fn tags(moved: &[TagMoved]) -> Vec<TagReport> {
 /// What would be done at one target, a line a thing.
 pub(super) fn plan_text(planned: &Result<Planned, PublishError>, list: &Encoded, to: &Named) -> String {
     let text = match planned {
-        Ok(Planned { plan, .. }) => steps(plan, list, to),
+        Ok(Planned { plan, attached, .. }) => steps(plan, attached, list, to),
         Err(error) => format!("skip      {to}: {}\n", chain(error)),
     };
     // The target is as it was typed, and may hold anything.
     text.lines().map(|line| clean(line) + "\n").collect()
 }
 
-fn steps(plan: &Plan, list: &Encoded, to: &Named) -> String {
+fn steps(plan: &Plan, attached: &[AttachedStep], list: &Encoded, to: &Named) -> String {
     let mut text = String::new();
     for digest in &plan.present {
         text.push_str(&format!("present   {digest} manifest\n"));
@@ -220,5 +226,6 @@ fn steps(plan: &Plan, list: &Encoded, to: &Named) -> String {
         text.push_str(&format!("write     {digest} manifest, {bytes} bytes\n"));
     }
     let kind = if Format::of_list(&list.media_type).is_some() { "list" } else { "image" };
-    text + &format!("write     {} {kind}, {} bytes, as {to}\n", list.digest, list.bytes.len())
+    text + &lines(attached)
+        + &format!("write     {} {kind}, {} bytes, as {to}\n", list.digest, list.bytes.len())
 }

@@ -14,6 +14,7 @@ pub(super) fn start(state: &mut State, request: &Request, name: &str) -> Respons
         return error(405, "UNSUPPORTED", "the operation is unsupported", "");
     }
     if let (Some(digest), Some(from)) = (request.query("mount"), request.query("from")) {
+        let digest = Some(digest).filter(|_| !state.never_mount).unwrap_or_default();
         let mounted = digest.parse::<Digest>().ok().and_then(|d| Some((d, state.blob(&from, &d)?)));
         if let Some((digest, bytes)) = mounted {
             state.put_blob_as(name, digest, bytes);

@@ -1,0 +1,192 @@
+//! Bringing what is attached to a target, when the list and its entries are there and no tag has moved yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use manifest_core::{Descriptor, Digest};
+use manifest_transport::{Place, TransportError};
+
+use super::sign::Signed;
+use super::{Attached, AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, Referrer, Signature};
+use crate::deliver::{Delivery, ROUNDS, has_lost_something};
+use crate::error::PublishError;
+use crate::progress::Progress;
+use crate::push::Outcome;
+use crate::tags::written;
+use crate::together::Promised;
+
+impl Attached {
+    /// Brings everything to a place; what was carried for it is added to what the place got already.
+    pub(crate) async fn bring(
+        &self,
+        delivery: Delivery<'_>,
+        place: &Place,
+        outcome: &mut Outcome,
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
+        let with = &delivery.options.with;
+        let mut attached = AttachedOutcome::default();
+        if with.referrers {
+            let brought = self.bring_referrers(delivery, place, outcome, progress).await?;
+            attached.referrers = Some(brought);
+        }
+        if with.signatures {
+            let brought = self.bring_signatures(delivery, place, outcome, progress).await?;
+            attached.signatures = Some(brought);
+        }
+        outcome.attached = attached;
+        Ok(())
+    }
+
+    async fn bring_referrers(
+        &self,
+        delivery: Delivery<'_>,
+        place: &Place,
+        outcome: &mut Outcome,
+        progress: &dyn Progress,
+    ) -> Result<Brought, PublishError> {
+        // What comes from the target itself is there.
+        let (here, elsewhere): (Vec<_>, Vec<_>) = self.referrers.iter().partition(|one| one.from == *place);
+        let mut brought = Brought { present: here.len(), ..Brought::default() };
+        let roots: Vec<_> = elsewhere.iter().map(|one| (one.manifest.clone(), one.from.clone())).collect();
+        let present = content(delivery, place, &roots, outcome, progress).await?;
+        let listed = listed(&elsewhere, place, delivery.options.jobs).await?;
+        let is_there =
+            |one: &&Referrer| present.contains(&one.manifest.digest) && listed.contains(&one.manifest.digest);
+        let (there, due): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(is_there);
+        // Those of one subject follow one another, so that they are not in each other's way.
+        let mut by_subject: BTreeMap<Digest, Vec<&Referrer>> = BTreeMap::new();
+        due.iter().for_each(|one| by_subject.entry(one.subject).or_default().push(one));
+        stream::iter(by_subject.into_values())
+            .map(|group| async move {
+                for referrer in group {
+                    referrer.write(place).await?;
+                }
+                Ok::<_, PublishError>(())
+            })
+            .buffer_unordered(delivery.options.jobs)
+            .try_collect::<()>()
+            .await?;
+        (brought.present, brought.written) = (brought.present + there.len(), due.len());
+        Ok(brought)
+    }
+
+    async fn bring_signatures(
+        &self,
+        delivery: Delivery<'_>,
+        place: &Place,
+        outcome: &mut Outcome,
+        progress: &dyn Progress,
+    ) -> Result<Brought, PublishError> {
+        let jobs = delivery.options.jobs;
+        let asked =
+            stream::iter(self.signatures.iter().filter(|one| one.from != *place)).map(|one| async move {
+                let is_there = place.named_digest(&one.tag).await? == Some(one.found.digest);
+                Ok::<_, PublishError>((!is_there).then_some(one))
+            });
+        let due: Vec<Option<&Signature>> = asked.buffered(jobs).try_collect().await?;
+        let due: Vec<&Signature> = due.into_iter().flatten().collect();
+        let roots: Vec<_> = due.iter().map(|one| (one.manifest(), one.from.clone())).collect();
+        content(delivery, place, &roots, outcome, progress).await?;
+        let mut brought = Brought { present: self.signatures.len() - due.len(), ..Brought::default() };
+        // Those of one tag follow one another.
+        let written: Vec<Vec<Signed>> = stream::iter(due.chunk_by(|one, next| one.tag == next.tag))
+            .map(|group| async move {
+                let mut done = Vec::new();
+                for signature in group {
+                    let signed = signature.write(place).await?;
+                    if signed == Signed::Kept {
+                        progress.left_out(&LeftOut::Kept { tag: written(place, &signature.tag) });
+                    }
+                    done.push(signed);
+                }
+                Ok::<_, PublishError>(done)
+            })
+            .buffer_unordered(jobs)
+            .try_collect()
+            .await?;
+        for signed in written.into_iter().flatten() {
+            *match signed {
+                Signed::Present => &mut brought.present,
+                Signed::Written => &mut brought.written,
+                Signed::Merged => &mut brought.merged,
+                Signed::Kept => &mut brought.kept,
+            } += 1;
+        }
+        Ok(brought)
+    }
+
+    /// What would be done at a place.
+    pub(crate) async fn plan(&self, place: &Place, jobs: usize) -> Result<Vec<AttachedStep>, PublishError> {
+        let all: Vec<&Referrer> = self.referrers.iter().collect();
+        let listed = listed(&all, place, jobs).await?;
+        let mut steps = Vec::new();
+        for Referrer { manifest, subject, from, .. } in &self.referrers {
+            let is_there = from == place
+                || (listed.contains(&manifest.digest) && place.has_manifest(&manifest.digest).await?);
+            let action = if is_there { AttachedAction::Skip } else { AttachedAction::Write };
+            let (manifest, from) = (manifest.clone(), from.clone());
+            steps.push(AttachedStep { manifest, of: *subject, tag: None, from, action });
+        }
+        for signature in &self.signatures {
+            let Signature { tag, of, found, from, .. } = signature;
+            let action = match place.named_digest(tag).await? {
+                None => AttachedAction::Write,
+                Some(digest) if digest == found.digest => AttachedAction::Skip,
+                Some(_) => AttachedAction::Merge,
+            };
+            let (manifest, tag, from) = (signature.manifest(), Some(tag.clone()), from.clone());
+            steps.push(AttachedStep { manifest, of: *of, tag, from, action });
+        }
+        Ok(steps)
+    }
+}
+
+impl Referrer {
+    /// Writes it where everything that it names is.
+    async fn write(&self, place: &Place) -> Result<(), PublishError> {
+        let (digest, from) = (self.manifest.digest, self.from.to_string());
+        let fetched = self.fetched().await.map_err(|source| PublishError::Copy { digest, from, source })?;
+        Ok(place.put_referrer(&fetched).await.map(drop)?)
+    }
+}
+
+/// Those that the place lists under their subjects.
+async fn listed(
+    referrers: &[&Referrer],
+    place: &Place,
+    jobs: usize,
+) -> Result<BTreeSet<Digest>, TransportError> {
+    let subjects: BTreeSet<Digest> = referrers.iter().map(|one| one.subject).collect();
+    let listed = place.referrers_of_all(&subjects, jobs).await?;
+    Ok(listed.into_values().flatten().map(|one| one.digest).collect())
+}
+
+/// Brings everything that these manifests name, but not the manifests themselves; those of them that are there.
+async fn content(
+    delivery: Delivery<'_>,
+    place: &Place,
+    roots: &[(Descriptor, Place)],
+    outcome: &mut Outcome,
+    progress: &dyn Progress,
+) -> Result<BTreeSet<Digest>, PublishError> {
+    let digests: BTreeSet<Digest> = roots.iter().map(|(root, _)| root.digest).collect();
+    let mut round = 0;
+    loop {
+        let mut plan = delivery.survey().of_all(roots, place).await?;
+        // One that another one names as a child has to come before that.
+        plan.manifests.retain(|step| step.depth > 0 || !digests.contains(&step.manifest.digest));
+        let present = plan.present.iter().copied().collect();
+        match delivery.carry(&plan, Promised::new(), place, progress).await {
+            Ok(carried) => {
+                outcome.add(&carried);
+                return Ok(present);
+            }
+            Err(PublishError::Transport(error)) if round < ROUNDS && has_lost_something(&error) => {
+                place.pause_for_lost(round, error).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        round += 1;
+    }
+}
