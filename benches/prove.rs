@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use manifest_testkit::proof::{
-    Bits, Collect, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved, Publish, Scale,
-    Soak, Spread, Subject, Syscalls, bits, collect, edits, kill, locks, machine, planted, power, publish,
-    scale, soak, syscalls,
+    Bits, Collect, Conflict, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved,
+    Publish, Scale, Setting, Soak, Spread, Subject, Syscalls, bits, collect, conflict, edits, kill, locks,
+    machine, planted, power, publish, scale, soak, syscalls,
 };
 
 const USAGE: &str =
-    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak|publish
+    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak|publish|conflict
   [--program FILE] [--store DIR|URL|moto|azurite] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
@@ -26,7 +26,8 @@ const USAGE: &str =
   scale:    [--lists N] [--entries N] [--runs N]
   collect:  [--blobs N] [--writers N]
   soak:     [--minutes N] [--writers N]
-  publish:  [--rounds N]";
+  publish:  [--rounds N]
+  conflict: [--rounds N] [--only compares,directory,bucket,apart]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -178,10 +179,23 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
             let rounds = asked.number("rounds", 200)?;
             Box::new(move || publish(&subject(), &Publish { rounds, seed }))
         }
+        "conflict" => {
+            let (rounds, settings) = (asked.number("rounds", 100)?, settings(&asked.words("only"))?);
+            Box::new(move || conflict(&subject(), &Conflict { rounds, settings }))
+        }
         other => return Err(format!("there is no proof {other:?}")),
     };
     asked.finish()?;
     Ok(run)
+}
+
+/// The settings with these names; all when none is named.
+fn settings(names: &[String]) -> Result<Vec<Setting>, String> {
+    let known = |name: &String| {
+        let found = Setting::ALL.into_iter().find(|setting| setting.name() == name);
+        found.ok_or_else(|| format!("there is no setting {name:?}"))
+    };
+    if names.is_empty() { Ok(Setting::ALL.to_vec()) } else { names.iter().map(known).collect() }
 }
 
 /// The file systems with these names; all when none is named.

@@ -3,8 +3,8 @@
 #![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
 
 use manifest_testkit::proof::{
-    Edits, Faults, Kills, Locks, Machine, Proved, Publish, Spread, Subject, Syscalls, edits, kill, locks,
-    machine, publish, syscalls,
+    Conflict, Edits, Faults, Kills, Locks, Machine, Proved, Publish, Setting, Spread, Subject, Syscalls,
+    conflict, edits, kill, locks, machine, publish, syscalls,
 };
 
 fn subject() -> Subject {
@@ -63,6 +63,11 @@ fn a_stopped_holder_of_a_lock_is_named_and_a_killed_one_hinders_nobody() {
 #[test]
 fn a_push_that_is_killed_is_resumed_to_the_end_or_taken_back() {
     holds(publish(&subject(), &Publish { rounds: 20, seed: 1 }));
+}
+
+#[test]
+fn of_two_pushes_to_one_tag_both_are_kept_or_one_is_told() {
+    holds(conflict(&subject(), &Conflict { rounds: 3, settings: Setting::ALL.to_vec() }));
 }
 
 #[test]

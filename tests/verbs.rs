@@ -30,6 +30,8 @@ mod cache;
 mod check;
 #[path = "verbs/ci.rs"]
 mod ci;
+#[path = "verbs/conflict.rs"]
+mod conflict;
 #[path = "verbs/create.rs"]
 mod create;
 #[path = "verbs/create_from.rs"]

@@ -221,8 +221,13 @@ fn rich(cli: &Cli) -> Vec<Value> {
         cli.json("annotate --index list --annotation a=b"),
         cli.json(&format!("add list --replace {docker}")),
         cli.json(&format!("push pushed {}/copy:1 --check-executables", registry.address())),
+        cli.json(&format!("push pushed {}/copy:1", registry.address())),
         retried(cli, &registry),
-        cli.json(&format!("push pushed {}/copy:1 --best-effort oci:/dev/null/x", registry.address())),
+        cli.json(&format!("push rich {}/copy:1 --on-conflict merge", registry.address())),
+        cli.json(&format!(
+            "push pushed {}/copy:1 --allow-shrink --best-effort oci:/dev/null/x",
+            registry.address()
+        )),
         cli.json(&format!("push pushed oci:{}:1 --format oci", cli.workspace.path().join("out").display())),
         cli.json("ls"),
         cli.json("refresh moving"),

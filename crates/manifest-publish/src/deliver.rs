@@ -6,17 +6,17 @@ use bytes::Bytes;
 use futures_util::future::try_join;
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Tag};
-use manifest_transport::{Guard, Mounted, Place, Source, Transport, TransportError};
+use manifest_transport::{Guard, Mounted, Place, Source, TransportError};
 use tokio::sync::Semaphore;
 
 use crate::attached::Attached;
+use crate::course::Course;
 use crate::error::PublishError;
-use crate::journal::Journal;
 use crate::plan::{Action, BlobStep, ManifestStep, Plan};
 use crate::progress::{Progress, Step};
-use crate::push::{Content, Outcome, PushOptions};
+use crate::push::{Outcome, PushOptions};
 use crate::survey::{Manifests, Origins, Survey, all_from};
-use crate::tags::{Before, set};
+use crate::tags::Before;
 use crate::together::{Promised, Seat};
 
 /// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
@@ -29,16 +29,13 @@ pub(crate) const ROUNDS: u32 = 3;
 /// What a delivery needs, whatever its place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery<'a> {
-    pub(crate) transport: &'a Transport,
-    pub(crate) content: Content<'a>,
-    pub(crate) options: &'a PushOptions,
+    pub(crate) course: Course<'a>,
     /// How many blobs may be carried at once, to all places together.
     pub(crate) carriers: &'a Arc<Semaphore>,
     /// What one target has read of manifests, for the others.
     pub(crate) manifests: &'a Manifests,
     /// Where it says what it lacks, when there are several targets.
     pub(crate) seat: Option<&'a Seat>,
-    pub(crate) journal: Option<&'a Journal>,
     /// What goes along with the list and its entries.
     pub(crate) attached: &'a Attached,
 }
@@ -49,7 +46,7 @@ pub(crate) enum Last<'a> {
     /// Not at all: its tag means it already.
     There,
     /// By its digest, and with these tags if the registry sets several at once.
-    Digest(&'a [Tag]),
+    Digest(&'a [Tag], &'a [&'a Before]),
     /// Under a name.
     Named(&'a Before),
     /// Without a name, which a layout can do with.
@@ -76,11 +73,9 @@ impl Delivery<'_> {
         last: Last<'_>,
         progress: &dyn Progress,
     ) -> Result<(Outcome, Vec<Tag>), PublishError> {
-        let Self { content, options, .. } = self;
-        let entries = if options.entries { content.entries } else { &[] };
-        let survey = self.survey();
-        let origins = survey.origins;
-        if may_be_short(entries, origins, place, options)? {
+        let Course { options, journal, door, .. } = self.course;
+        let (entries, survey) = (self.course.brought(), self.survey());
+        if may_be_short(entries, survey.origins, place, options)? {
             place.expect_copies([]).await?;
             match self.write(place, last, progress).await {
                 Ok(set) => {
@@ -91,11 +86,15 @@ impl Delivery<'_> {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(journal) = self.journal {
+        if let Some(journal) = journal {
             journal.begin(progress).await;
         }
         let mut round = 0;
         loop {
+            // The others need not wait for content.
+            if self.course.is_single {
+                door.open().await;
+            }
             let plan = survey.of(entries, place).await?;
             progress.step(place, Step::Planned(&plan));
             let promised = match self.seat {
@@ -113,10 +112,9 @@ impl Delivery<'_> {
     }
 
     /// How the place is asked what it has.
-    pub(crate) fn survey(&self) -> Survey<'_> {
-        let Self { transport, content, options, manifests, .. } = *self;
-        let origins = Origins { transport, sources: content.sources, here: content.here };
-        Survey { origins, options, manifests }
+    pub(crate) const fn survey(&self) -> Survey<'_> {
+        let (course, manifests) = (self.course, self.manifests);
+        Survey { origins: course.origins(), options: course.options, manifests }
     }
 
     async fn send(
@@ -139,19 +137,31 @@ impl Delivery<'_> {
         last: Last<'_>,
         progress: &dyn Progress,
     ) -> Result<Vec<Tag>, PublishError> {
-        let list = self.content.list;
+        let course = self.course;
+        let list = course.content.list;
         let bytes = || Bytes::from(list.bytes.clone());
-        let moves = !matches!(last, Last::There | Last::Digest([]) | Last::Unseen(_));
-        if let Some(journal) = self.journal.filter(|_| moves) {
+        let tags = match &last {
+            Last::Digest(_, tags) => tags,
+            Last::Named(tag) => std::slice::from_ref(tag),
+            Last::There | Last::Unnamed | Last::Unseen(_) => &[],
+        };
+        course.door.shut(tags.iter().map(|tag| (place, tag.name.as_str()))).await?;
+        let mut now = None;
+        for tag in tags {
+            now = course.recheck(place, tag).await?;
+        }
+        course.door.confirm().await?;
+        let moves = !matches!(last, Last::There | Last::Digest(_, []) | Last::Unseen(_));
+        if let Some(journal) = course.journal.filter(|_| moves) {
             journal.moves().await;
         }
         let mut set_with_it = Vec::new();
         match last {
             Last::There => return Ok(Vec::new()),
-            Last::Digest(tags) => {
+            Last::Digest(tags, _) => {
                 set_with_it = place.put_tags(&list.digest, &list.media_type, bytes(), tags).await?;
             }
-            Last::Named(before) => set(place, before, list).await?,
+            Last::Named(before) => course.set(place, before, now.as_ref()).await?,
             Last::Unnamed => place.put_named(None, &list.media_type, bytes(), &Guard::default()).await?,
             Last::Unseen(name) => {
                 place.put_named(name, &list.media_type, bytes(), &Guard::default()).await?;
@@ -171,7 +181,7 @@ impl Delivery<'_> {
         target: &Place,
         progress: &dyn Progress,
     ) -> Result<Outcome, PublishError> {
-        let jobs = self.options.jobs;
+        let jobs = self.course.options.jobs;
         let (shared, own): (Vec<&BlobStep>, Vec<&BlobStep>) =
             plan.blobs.values().partition(|step| promised.contains_key(&step.blob.digest));
         let settled = |step: &BlobStep, how| {
@@ -244,7 +254,7 @@ impl Delivery<'_> {
 
     /// Where the bytes of a blob come from.
     pub(crate) fn source(self, step: &BlobStep) -> Source {
-        let (transport, from, blob) = (self.transport.clone(), step.from.clone(), step.blob.clone());
+        let (transport, from, blob) = (self.course.transport.clone(), step.from.clone(), step.blob.clone());
         Arc::new(move |start| {
             let (transport, from, blob) = (transport.clone(), from.clone(), blob.clone());
             Box::pin(async move { transport.blob_or_elsewhere(&from, &blob, &start).await })

@@ -137,6 +137,17 @@ pub enum PublishError {
         /// What it means.
         found: Option<Digest>,
     },
+    /// Somebody else has moved a tag while the publication was under way.
+    #[error("{tag} has been moved meanwhile, and means {} now", .found.map_or_else(|| "nothing".to_owned(), |found| found.to_string()))]
+    Overtaken {
+        /// The tag, with its place.
+        tag: String,
+        /// What it means.
+        found: Option<Digest>,
+    },
+    /// What a tag means cannot be merged with what is published: one of them is no list.
+    #[error("what {0} means cannot be merged, since only lists can")]
+    NotMergeable(String),
     /// A registry does not show what it has taken.
     #[error("{target} took {digest} and does not show it after {} s", .waited.as_secs())]
     Unsettled {

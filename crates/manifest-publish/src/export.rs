@@ -76,7 +76,7 @@ pub async fn export(
             let place = Place::Layout(Layout::new(root));
             let target =
                 Target { place, names: one.name.iter().cloned().collect(), effort: Effort::Required };
-            for done in push(transport, one.content, &[target], options, progress, None).await? {
+            for done in push(transport, one.content, &[target], options, progress, None).await?.targets {
                 *outcome = done?;
             }
         }

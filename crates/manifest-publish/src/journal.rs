@@ -4,10 +4,12 @@ mod model;
 
 pub(crate) use model::text;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use manifest_core::ListName;
 use manifest_store::{Lease, PublicationId, Publications, Record, RecordId, StoreError};
+use manifest_transport::TransportError;
 use tokio::sync::Mutex;
 
 use crate::course::Course;
@@ -37,6 +39,8 @@ struct State {
     lease: Option<Lease>,
     /// Whether it was written down, or at least tried to be.
     is_begun: bool,
+    /// Whether what is to be done is another thing than what was written down.
+    is_stale: bool,
     /// Whether a tag may have moved that nobody puts back when it fails: another process moved it, or it came with the list.
     may_have_moved: bool,
 }
@@ -56,15 +60,28 @@ impl Journal {
         publications: Publications,
         id: PublicationId,
     ) -> Result<Option<(Self, Publication)>, StoreError> {
-        let lease = Some(publications.lease(id).await?);
-        let Some(bytes) = publications.get(id).await? else { return Ok(None) };
-        let publication = Publication::parse(id, &bytes)?;
-        if !publication.phase.is_open() {
-            return Ok(None);
-        }
+        let lease = publications.lease(id).await?;
+        let known = match publications.get(id).await {
+            Ok(Some(bytes)) => Publication::parse(id, &bytes).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let publication = match known {
+            Ok(Some(publication)) if publication.phase.is_open() => publication,
+            other => {
+                lease.release().await;
+                return other.map(|_ended| None);
+            }
+        };
+        let lease = Some(lease);
         let (names, record) = (publication.names.clone(), publication.record);
-        let state =
-            State { publication: Some(publication.clone()), lease, is_begun: true, may_have_moved: true };
+        let state = State {
+            publication: Some(publication.clone()),
+            lease,
+            is_begun: true,
+            may_have_moved: true,
+            ..State::default()
+        };
         Ok(Some((Self { publications, names, record, state: Mutex::new(state) }, publication)))
     }
 
@@ -102,6 +119,10 @@ impl Journal {
         let mut state = self.state.lock().await;
         let now = self.publications.now();
         let (id, begun, phase) = match &state.publication {
+            // Another list is another content.
+            Some(known) if known.digest != course.content.list.digest => {
+                (known.id, known.begun, Phase::Content)
+            }
             Some(known) => (known.id, known.begun, known.phase),
             None => (self.publications.new_id()?, now, Phase::Content),
         };
@@ -124,13 +145,27 @@ impl Journal {
         };
         publication.keep(course.content.list.digest, &course.content.list.bytes);
         publication.targets = lots.iter().map(|lot| lot.planned(&mut publication)).collect();
+        state.is_stale = state.publication.as_ref().is_some_and(|known| known.differs(&publication));
         state.publication = Some(publication);
         Ok(())
+    }
+
+    /// Whether something is written down.
+    pub(crate) async fn is_begun(&self) -> bool {
+        self.state.lock().await.is_begun
+    }
+
+    /// Keeps others away from tags.
+    pub(crate) async fn lease_tags(&self, tags: BTreeSet<String>) -> Result<Vec<Lease>, StoreError> {
+        self.publications.lease_tags(tags).await
     }
 
     /// Writes down what is to be done, unless it is already.
     pub(crate) async fn begin(&self, progress: &dyn Progress) {
         let mut state = self.state.lock().await;
+        if std::mem::take(&mut state.is_stale) && state.is_begun {
+            self.write(&mut state, progress).await;
+        }
         if !state.is_begun {
             state.is_begun = true;
             if let Some(publication) = &state.publication {
@@ -152,6 +187,11 @@ impl Journal {
                 publication.forget_content();
             }
             self.write(&mut state, progress).await;
+            if !phase.is_open()
+                && let Some(lease) = state.lease.take()
+            {
+                lease.release().await;
+            }
         }
     }
 
@@ -164,10 +204,21 @@ impl Journal {
     pub(crate) async fn fail(&self, error: &PublishError, progress: &dyn Progress) {
         let is_over = match error {
             PublishError::TagStuck { undone, .. } => undone.iter().all(|undone| undone.stays.is_none()),
-            _ => !self.state.lock().await.may_have_moved,
+            _ if !self.state.lock().await.may_have_moved => true,
+            // The only tag is somebody else's.
+            PublishError::Overtaken { .. }
+            | PublishError::Unexpected { .. }
+            | PublishError::Transport(TransportError::Moved { .. }) => {
+                let state = self.state.lock().await;
+                state.publication.as_ref().is_some_and(|publication| publication.tags() < 2)
+            }
+            _ => false,
         };
         if is_over {
             self.step(Phase::Failed, progress).await;
+        }
+        if let Some(lease) = self.state.lock().await.lease.take() {
+            lease.release().await;
         }
     }
 

@@ -1,10 +1,13 @@
 //! A target on its way through a course.
 
+mod recheck;
+
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
-use manifest_core::{Digest, Encoded, Tag};
-use manifest_transport::{Archive, TransportError};
+use manifest_core::{Digest, Tag};
+use manifest_transport::{Archive, TagState, TransportError};
 
+use crate::conflict::{Conflict, Past};
 use crate::course::Course;
 use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
@@ -13,7 +16,7 @@ use crate::parcel::{self, Packing, Parcel, archive};
 use crate::progress::{Progress, Step};
 use crate::push::{Effort, Expectations, Outcome, TagMoved, Target};
 use crate::survey::announce;
-use crate::tags::{Before, Expected, Found, Undone, put_back, read, set, try_back, undone, written};
+use crate::tags::{Before, Expected, Found, Undone, put_back, read, try_back, undone, written};
 
 /// A target on its way.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct Lot<'a> {
 #[derive(Debug)]
 struct Moving {
     before: Before,
+    /// What it means just before it is moved, where that matters.
+    now: Option<Option<TagState>>,
     /// Whether it was tried to move it, which may have been done even when that failed.
     is_touched: bool,
     is_moved: bool,
@@ -47,14 +52,21 @@ pub(crate) enum Age {
 impl Moving {
     /// Whether it has to be moved yet.
     fn is_due(&self, list: Digest) -> bool {
-        !self.is_moved && self.before.digest() != Some(list)
+        !self.is_moved && self.before.seen.flatten() != Some(list)
     }
 }
 
 impl<'a> Lot<'a> {
     pub(crate) fn new(target: &'a Target, expected: &Expectations) -> Self {
         let moving = |name: &String| Moving {
-            before: Before { name: name.clone(), expected: expected.of(name), found: None },
+            before: Before {
+                name: name.clone(),
+                expected: expected.of(name),
+                found: None,
+                seen: None,
+                is_contested: false,
+            },
+            now: None,
             is_touched: false,
             is_moved: false,
         };
@@ -73,7 +85,7 @@ impl<'a> Lot<'a> {
                 Was::Manifest { digest, media_type } => {
                     let bytes = publication.documents.get(digest).map(|text| Bytes::from(text.clone()));
                     let (digest, media_type) = (*digest, media_type.clone());
-                    let found = Found { digest, media_type, bytes, entries: Vec::new() };
+                    let found = Found { digest, media_type, bytes, entries: Vec::new(), is_list: false };
                     (Expected::Digest(digest), Some(Some(found)))
                 }
             };
@@ -119,10 +131,14 @@ impl<'a> Lot<'a> {
         tags.await.into_iter().collect()
     }
 
+    /// The tags as they were before.
+    fn before(&self) -> impl Iterator<Item = &Before> {
+        self.tags.iter().map(|tag| &tag.before)
+    }
+
     /// Whether all that is to be there should be there already.
     pub(crate) fn may_be_short(&self, course: &Course<'_>) -> bool {
-        let entries = if course.options.entries { course.content.entries } else { &[] };
-        may_be_short(entries, course.origins(), &self.target.place, course.options).unwrap_or(false)
+        may_be_short(course.brought(), course.origins(), &self.target.place, course.options).unwrap_or(false)
     }
 
     pub(crate) const fn target(&self) -> &'a Target {
@@ -159,8 +175,9 @@ impl<'a> Lot<'a> {
         self.failed.map_or(Ok(Outcome { tags, ..self.outcome }), Err)
     }
 
-    /// Reads what the tags mean, where that matters, and refuses what must not be done to them.
-    pub(crate) async fn look(&mut self, course: &Course<'_>) -> Result<(), PublishError> {
+    /// Reads what the tags mean, where that matters, and refuses what must not be done to them, or tells which of them hold
+    /// what may have to be taken over.
+    pub(crate) async fn look(&mut self, course: &Course<'_>, past: &Past) -> Result<(), PublishError> {
         let Course { content, options, is_single, .. } = course;
         let (place, list) = (&self.target.place, content.list.digest);
         if let Some(archive) = archive(place) {
@@ -173,20 +190,27 @@ impl<'a> Lot<'a> {
         // To go back, it must be known to what; the short way needs no way back.
         let may_go_back = course.journal.is_some() && !self.may_be_short(course);
         let matters = |tag: &Before| {
-            !is_single || may_go_back || !options.gates.allow_shrink || tag.expected != Expected::Any
+            !is_single || may_go_back || !options.gates.allow_shrink || options.is_careful_of(tag.expected)
         };
         let tags: Vec<_> =
             self.tags.iter_mut().map(|tag| &mut tag.before).filter(|tag| matters(tag)).collect();
         if !tags.is_empty() {
-            let entries = if options.entries { content.entries } else { &[] };
-            announce(entries, course.origins(), place).await?;
+            announce(course.brought(), course.origins(), place).await?;
         }
         let looking = tags.into_iter().map(|tag| async {
-            let found = read(place, &tag.name).await?;
-            tag.check(place, found.as_ref().map(|found| found.digest), list)?;
+            let (name, found) = (written(place, &tag.name), read(place, &tag.name).await?);
+            let digest = found.as_ref().map(|found| found.digest);
+            let checked = tag.check(place, digest, list);
             let now = found.as_ref().map(|found| found.entries.as_slice()).unwrap_or_default();
-            let refusal = options.gates.judge_change(&written(place, &tag.name), now, content.entries);
-            tag.found = Some(found);
+            let refusal = options.gates.judge_change(&name, now, content.entries);
+            let began = past.began.get(&name).map(|began| began.as_ref().map(|began| began.digest));
+            (tag.found, tag.seen) = (Some(found), Some(digest));
+            if options.conflict == Conflict::Merge {
+                let is_moved = began.is_some_and(|began| began != digest);
+                tag.is_contested = checked.is_err() || refusal.is_some() || is_moved;
+                return Ok(None);
+            }
+            checked?;
             Ok::<_, PublishError>(refusal)
         });
         let refusals: Vec<_> = try_join_all(looking).await?.into_iter().flatten().collect();
@@ -203,9 +227,11 @@ impl<'a> Lot<'a> {
         try_join_all(self.tags.iter_mut().map(|tag| async {
             if tag.before.found.is_none() {
                 tag.before.found = Some(read(place, &tag.before.name).await?);
+                tag.before.seen = Some(tag.before.digest());
                 return Ok(());
             }
             let now = place.tag_state(&tag.before.name).await?.map(|now| now.digest);
+            tag.before.seen = Some(now);
             tag.before.check(place, now, list)?;
             tag.is_moved = now == Some(list) && tag.before.digest() != now;
             Ok::<_, PublishError>(())
@@ -265,11 +291,13 @@ impl<'a> Lot<'a> {
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
         let (place, list) = (&self.target.place, course.content.list.digest);
+        let is_at_once = |tag: &&Before| at_once.iter().any(|name| name.as_str() == tag.name);
+        let several: Vec<&Before> = self.tags.iter().map(|tag| &tag.before).filter(is_at_once).collect();
         let last = match (course.is_single, self.tags.as_slice()) {
             (true, [tag]) if !tag.is_due(list) => Last::There,
             (true, [tag]) => Last::Named(&tag.before),
             (_, []) if place.registry_host().is_none() => Last::Unnamed,
-            _ => Last::Digest(at_once),
+            _ => Last::Digest(at_once, &several),
         };
         let (outcome, set) = delivery.to(place, last, progress).await?;
         self.outcome = outcome;
@@ -290,7 +318,7 @@ impl<'a> Lot<'a> {
 
     /// The tags that can come with the list: several of the only target, when nothing is expected of them.
     fn at_once(&self, course: &Course<'_>) -> Vec<Tag> {
-        let is_free = |tag: &Moving| tag.before.expected == Expected::Any;
+        let is_free = |tag: &Moving| !course.compares(&self.target.place, &tag.before);
         if !course.is_one || self.target.place.registry_host().is_none() || !self.tags.iter().all(is_free) {
             return Vec::new();
         }
@@ -303,10 +331,10 @@ impl<'a> Lot<'a> {
     pub(crate) async fn move_tags(
         &mut self,
         age: Age,
-        list: &Encoded,
+        course: &Course<'_>,
         progress: &dyn Progress,
     ) -> Result<(), (String, PublishError)> {
-        let place = &self.target.place;
+        let (place, list) = (&self.target.place, course.content.list);
         if archive(place).is_some() {
             let shown = if age == Age::Archive { self.parcel.show().await } else { Ok(()) };
             return shown.map_err(|error| (self.shown(), error.into()));
@@ -314,8 +342,12 @@ impl<'a> Lot<'a> {
         let is_meant =
             |tag: &&mut Moving| tag.is_due(list.digest) && tag.before.is_absent() == (age == Age::New);
         for tag in self.tags.iter_mut().filter(is_meant) {
-            tag.is_touched = true;
-            if let Err(error) = set(place, &tag.before, list).await {
+            let set = async {
+                course.door.confirm().await?;
+                tag.is_touched = true;
+                course.set(place, &tag.before, tag.now.as_ref()).await
+            };
+            if let Err(error) = set.await {
                 return Err((written(place, &tag.before.name), error));
             }
             tag.is_moved = true;

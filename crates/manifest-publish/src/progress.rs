@@ -14,6 +14,13 @@ pub trait Progress: Send + Sync {
     fn step(&self, target: &Place, step: Step<'_>);
     /// How far the publication is could not be written down: if it is cut off, it may not be resumed from here.
     fn not_written_down(&self, _error: &StoreError) {}
+    /// The store could not keep its other publications away from the tags.
+    fn not_alone(&self, _error: &StoreError) {}
+    /// A place sets a tag also where somebody else has moved it meanwhile, so that only publications that share a store are
+    /// sure to see each other.
+    fn not_compared(&self, _place: &Place) {}
+    /// Somebody else has moved a tag, and the publication begins again from what is there now.
+    fn begins_again(&self, _why: &PublishError) {}
     /// Something that is attached to the list or an entry is not taken along.
     fn left_out(&self, _what: &LeftOut) {}
 }

@@ -11,13 +11,15 @@ use manifest_transport::{Place, Transport};
 use serde::{Deserialize, Serialize};
 
 use crate::attached::{Attached, AttachedOutcome, AttachedStep, With};
+use crate::conflict::{Conflict, Past, Pushed, Rounds};
 use crate::course::Course;
+use crate::door::Door;
 use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::Journal;
 use crate::parcel::surveyed;
 use crate::plan::{Action, Plan};
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::survey::{Manifests, Survey};
 use crate::tags::Expected;
 
@@ -84,6 +86,8 @@ pub struct PushOptions {
     pub gates: Gates,
     /// What the tags must mean.
     pub expected: Expectations,
+    /// What to do when they do not, or hold platforms that the list has not.
+    pub conflict: Conflict,
     /// What goes along with the list and its entries.
     pub with: With,
     /// How long a registry may take to read what it has just taken.
@@ -98,9 +102,23 @@ impl Default for PushOptions {
             jobs: manifest_transport::DEFAULT_JOBS,
             gates: Gates::default(),
             expected: Expectations::default(),
+            conflict: Conflict::default(),
             with: With::default(),
             settle: Duration::from_secs(30),
         }
+    }
+}
+
+impl PushOptions {
+    /// Whether it matters that nobody else moves a tag of which this is expected.
+    pub(crate) fn is_careful_of(&self, expected: Expected) -> bool {
+        self.conflict == Conflict::Merge || expected != Expected::Any
+    }
+
+    /// Whether it matters for any tag.
+    pub(crate) fn is_careful(&self) -> bool {
+        let mut all = self.expected.of.values().chain([&self.expected.all]);
+        all.any(|expected| self.is_careful_of(*expected))
     }
 }
 
@@ -182,6 +200,9 @@ pub struct Planned {
 /// the registry misses something is it looked for.
 ///
 /// Whether the list tells the truth of its entries is judged before, by [`judge_truth`](crate::judge_truth()).
+/// When somebody else moves a tag meanwhile it begins again from what is there then, a few times: the gates are judged again, and
+/// with [`Conflict::Merge`] what the tag holds for other platforms is taken over. With a journal all publications of its store
+/// take turns: a tag is nobody else's from when it is looked at for the last time until it is set.
 ///
 /// With a journal it can be resumed when it is cut off; the caller says when it is done ([`Journal::finish`]). The short way
 /// with one tag needs none: it is one request.
@@ -196,10 +217,8 @@ pub async fn push(
     options: &PushOptions,
     progress: &dyn Progress,
     journal: Option<&Journal>,
-) -> Result<Published, PublishError> {
-    let course = Course::new(transport, content, targets, options, journal)?;
-    let lots = course.look(targets).await?;
-    course.run(lots, progress).await
+) -> Result<Pushed, PublishError> {
+    Rounds { transport, content, targets, options, progress, journal }.run().await
 }
 
 /// Works out what a publication would do at each target, with reading requests only.
@@ -211,17 +230,20 @@ pub async fn dry_run(
     content: Content<'_>,
     targets: &[Target],
     options: &PushOptions,
-) -> Result<Vec<Result<Planned, PublishError>>, PublishError> {
-    let course = Course::new(transport, content, targets, options, None)?;
-    let entries = if options.entries { content.entries } else { &[] };
+) -> Result<Pushed<Planned>, PublishError> {
+    let door = Door::new(None, &Untold, false);
+    let course = Course::new(transport, content, targets, options, None, &door);
+    let (lots, union) = course.prepare(targets, &mut Past::default()).await?;
+    let content = union.as_ref().map_or(content, |union| union.content(content.here));
+    let course = Course { content, ..course };
     let manifests = Manifests::default();
     let survey = Survey { origins: course.origins(), options, manifests: &manifests };
     let attached = &Attached::find(content, course.origins(), options).await?;
-    let plans = course.look(targets).await?.into_iter().map(|lot| async move {
+    let plans = lots.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
             let place = surveyed(&target.place);
-            let (tags, plan) = (tags?, survey.of(entries, &place).await?);
+            let (tags, plan) = (tags?, survey.of(course.brought(), &place).await?);
             let attached = attached.plan(&place, options.jobs).await?;
             Ok(Planned { plan, attached, tags })
         };
@@ -230,5 +252,17 @@ pub async fn dry_run(
             planned => Ok(planned),
         }
     });
-    try_join_all(plans).await
+    let targets = try_join_all(plans).await?;
+    Ok(Pushed {
+        list: content.list.clone(),
+        merged: union.map(|union| union.merged).unwrap_or_default(),
+        targets,
+    })
+}
+
+/// Nobody is told anything.
+struct Untold;
+
+impl Progress for Untold {
+    fn step(&self, _target: &Place, _step: Step<'_>) {}
 }

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use manifest_transport::{Place, Transport};
 
 use crate::course::Course;
+use crate::door::Door;
 use crate::error::PublishError;
 use crate::gate::Gates;
 use crate::journal::{Journal, Publication};
@@ -39,12 +40,18 @@ pub async fn resume(
         expected: Expectations::default(),
         ..options.clone()
     };
-    let course = Course::new(transport, content, targets, &options, Some(journal))?;
+    let door = Door::new(Some(journal), progress, true).told(true);
+    let course = Course::new(transport, content, targets, &options, Some(journal), &door);
     let lots = targets.iter().zip(&publication.targets);
     let mut lots: Vec<Lot<'_>> =
         lots.map(|(target, planned)| Lot::again(target, planned, publication)).collect();
     course.look_again(&mut lots).await?;
-    course.run(lots, progress).await
+    let done = course.run(lots, progress).await;
+    door.open().await;
+    if let Err(error) = &done {
+        journal.fail(error, progress).await;
+    }
+    done
 }
 
 /// Takes back a publication that was cut off: each tag that means its list goes back to what it meant before. Content

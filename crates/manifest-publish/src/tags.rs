@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, DigestError, Document, Encoded, MediaType, Tag};
-use manifest_transport::{At, Deleted, Expect, Fetched, Guard, Pick, Place, TransportError, Which};
+use manifest_transport::{At, Deleted, Expect, Fetched, Guard, Pick, Place, TagState, TransportError, Which};
 
 use crate::error::PublishError;
 
@@ -50,8 +50,12 @@ impl fmt::Display for Expected {
 pub(crate) struct Before {
     pub(crate) name: String,
     pub(crate) expected: Expected,
-    /// What it meant, if it was read.
+    /// What it meant, if it was read; it goes back to that.
     pub(crate) found: Option<Option<Found>>,
+    /// What it meant when it was read last.
+    pub(crate) seen: Option<Option<Digest>>,
+    /// Whether it holds what may have to be taken over.
+    pub(crate) is_contested: bool,
 }
 
 /// What a tag meant.
@@ -63,6 +67,7 @@ pub(crate) struct Found {
     pub(crate) bytes: Option<Bytes>,
     /// The entries, if it is a list.
     pub(crate) entries: Vec<Descriptor>,
+    pub(crate) is_list: bool,
 }
 
 impl Before {
@@ -109,11 +114,11 @@ pub(crate) async fn read(place: &Place, name: &str) -> Result<Option<Found>, Tra
     };
     match place.without_mirrors().manifest(&which).await {
         Ok(Fetched { digest, media_type, bytes, document, .. }) => {
-            let entries = match document {
-                Document::List(list, _) => list.entries().to_vec(),
-                Document::Image(_) => Vec::new(),
+            let (entries, is_list) = match document {
+                Document::List(list, _) => (list.entries().to_vec(), true),
+                Document::Image(_) => (Vec::new(), false),
             };
-            Ok(Some(Found { digest, media_type, bytes: Some(bytes), entries }))
+            Ok(Some(Found { digest, media_type, bytes: Some(bytes), entries, is_list }))
         }
         Err(TransportError::NotFound(_) | TransportError::NotALayout(..)) => Ok(None),
         // There, but of a kind that is not known here.
@@ -127,6 +132,7 @@ pub(crate) async fn read(place: &Place, name: &str) -> Result<Option<Found>, Tra
                 media_type: state.media_type,
                 bytes: None,
                 entries: Vec::new(),
+                is_list: false,
             })),
             Err(_) => Err(error),
         },
@@ -134,21 +140,25 @@ pub(crate) async fn read(place: &Place, name: &str) -> Result<Option<Found>, Tra
     }
 }
 
-/// Lets a name mean the list, as far as what is expected of it is still so.
-pub(crate) async fn set(place: &Place, before: &Before, list: &Encoded) -> Result<(), PublishError> {
-    let mut guard = Guard { before: before.found.as_ref().map(|_| before.digest()), ..Guard::default() };
-    if before.expected != Expected::Any {
-        let now = place.tag_state(&before.name).await?;
-        let digest = now.as_ref().map(|now| now.digest);
-        before.check(place, digest, list.digest)?;
-        guard.before = Some(digest);
+/// Lets a name mean the list, where what it means `now` is known only as long as it means that; whether that was asked of the
+/// place, which need not honour it.
+pub(crate) async fn set(
+    place: &Place,
+    before: &Before,
+    now: Option<Option<&TagState>>,
+    list: &Encoded,
+) -> Result<bool, PublishError> {
+    let mut guard = Guard { before: before.seen, ..Guard::default() };
+    if let Some(now) = now {
+        guard.before = Some(now.map(|now| now.digest));
         guard.expect = match now {
             None => Expect::Absent,
-            Some(now) => now.etag.map_or(Expect::Any, Expect::ETag),
+            Some(now) => now.etag.clone().map_or(Expect::Any, Expect::ETag),
         };
     }
     let bytes = Bytes::from(list.bytes.clone());
-    Ok(place.put_named(Some(&before.name), &list.media_type, bytes, &guard).await?)
+    place.put_named(Some(&before.name), &list.media_type, bytes, &guard).await?;
+    Ok(guard.expect != Expect::Any)
 }
 
 /// What became of a tag that was to go back.

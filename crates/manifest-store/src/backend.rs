@@ -88,6 +88,8 @@ pub(crate) enum Key {
     Cache(String),
     /// What is known of a publication.
     Publication(PublicationId),
+    /// Who has a lease, where there are no locks.
+    Lease(LockKey),
 }
 
 /// What can be locked; the order is the one in which several are locked.
@@ -100,6 +102,21 @@ pub(crate) enum LockKey {
     Name(ListName),
     Record(RecordId),
     Publication(PublicationId),
+    /// A tag of a registry, as it is written with its repository.
+    Tag(String),
+}
+
+impl LockKey {
+    /// The name of its file or object.
+    pub(crate) fn file(&self) -> String {
+        match self {
+            Self::Pool(_) | Self::PoolAsItIs(_) => "pool".to_owned(),
+            Self::Name(name) => format!("name-{}", name_file(name)),
+            Self::Record(id) => format!("record-{id}"),
+            Self::Publication(id) => format!("publication-{id}"),
+            Self::Tag(tag) => format!("tag-{}", escape(tag)),
+        }
+    }
 }
 
 /// What was found under a key.

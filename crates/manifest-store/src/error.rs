@@ -72,6 +72,9 @@ pub enum StoreError {
     /// Another process kept this locked for the whole of the allowed wait.
     #[error("{0} is in use by {1} (waited {s} s)", s = .2.as_secs_f64())]
     Busy(String, Holder, Duration),
+    /// Another process has taken a lease over that this one held, since it was not renewed in time.
+    #[error("{0} was taken over by {1}")]
+    LeaseLost(String, Holder),
     /// A file of the store is not what was written; nothing was changed.
     #[error("{path} is damaged: {what}", path = .path.display())]
     Damaged {

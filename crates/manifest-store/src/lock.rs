@@ -55,7 +55,7 @@ impl Holder {
     }
 
     /// Reads `PID HOST COMMAND SINCE`, where the command may hold spaces; what cannot be read is left out.
-    fn parse(note: &str) -> Self {
+    pub(crate) fn parse(note: &str) -> Self {
         let line = note.lines().next().unwrap_or_default();
         let (pid, rest) = line.split_once(' ').unwrap_or_default();
         let (host, rest) = rest.split_once(' ').unwrap_or_default();

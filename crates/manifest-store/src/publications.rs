@@ -1,17 +1,17 @@
 //! What is known of publications, so that one that was cut off can be ended.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use manifest_core::Digest;
 
 use crate::backend::{Backend, Key, LockKey, Stop};
-use crate::lock::{Attempt, Guard};
+use crate::lease::{Lease, Wait};
 use crate::record::MAX_SIZE;
 use crate::store::blocking;
-use crate::{Holder, StoreError, StoreOptions, id};
+use crate::{StoreError, StoreOptions, id};
 
 /// What the first line of a file begins with, before the version of its format.
 const MAGIC: &str = "manifest-publication ";
@@ -69,11 +69,6 @@ pub struct Publications {
     pub(crate) options: Arc<StoreOptions>,
 }
 
-/// What keeps others away from a publication as long as it lives; a process that is gone keeps nobody away. In a bucket, which
-/// has no locks, it keeps nobody away either.
-#[derive(Debug)]
-pub struct Lease(#[allow(dead_code, reason = "dropping it ends the lease")] Guard);
-
 impl Publications {
     /// An id for a publication that begins now.
     ///
@@ -94,19 +89,34 @@ impl Publications {
     /// Keeps others away from a publication that this process carries out.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when another process does, which is not waited for; what disks refuse.
+    /// [`StoreError::Busy`] when another process does, which is waited for only as long as it takes to know that it lives;
+    /// what disks and services refuse.
     pub async fn lease(&self, id: PublicationId) -> Result<Lease, StoreError> {
-        let (backend, note) = (self.backend.clone(), Holder::note(&self.options.command, self.now()));
-        blocking(move || {
-            backend.prepare()?;
-            match backend.lock(&LockKey::Publication(id), &note)? {
-                Attempt::Held(guard) => Ok(Lease(guard)),
-                Attempt::Busy(holder) => {
-                    Err(StoreError::Busy(format!("the push {id}"), holder, Duration::ZERO))
+        let subject = format!("the push {id}");
+        Lease::take((&self.backend, &self.options), LockKey::Publication(id), subject, Wait::WhetherAlive)
+            .await
+    }
+
+    /// Keeps others away from tags, each as it is written with its repository, in an order that is the same for everybody.
+    /// They are waited for no longer than the store may wait for a lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] with the holder of the first that is not to be had; what disks and services refuse.
+    pub async fn lease_tags(&self, tags: BTreeSet<String>) -> Result<Vec<Lease>, StoreError> {
+        let mut leases = Vec::new();
+        for tag in tags {
+            let (subject, key) = (format!("the tag {tag}"), LockKey::Tag(tag));
+            match Lease::take((&self.backend, &self.options), key, subject, Wait::AsLongAsAllowed).await {
+                Ok(lease) => leases.push(lease),
+                Err(error) => {
+                    for lease in leases {
+                        lease.release().await;
+                    }
+                    return Err(error);
                 }
             }
-        })
-        .await
+        }
+        Ok(leases)
     }
 
     /// Writes down what is known of a publication, in place of what was known before.

@@ -28,7 +28,7 @@ pub use edit::Updated;
 pub use options::{Clock, StoreOptions, Waiting};
 pub use remove::{Force, Removed};
 pub use undo::Undone;
-pub(crate) use waiting::{Locks, Turn, blocking, joined};
+pub(crate) use waiting::{Locks, Turn, blocking, joined, part_of, pause};
 
 /// The place of records.
 ///

@@ -116,11 +116,6 @@ impl FakeRegistry {
         self.registry.state().referrers_per_page = Some(count);
     }
 
-    /// Pays no heed to `If-Match` and `If-None-Match` from now on, as many registries do.
-    pub fn ignore_preconditions(&self) {
-        self.registry.state().ignore_preconditions = true;
-    }
-
     /// Refuses manifests for which this holds, as invalid, from now on; what is no JSON is taken for null.
     pub fn refuse_manifests(&self, refused: fn(&serde_json::Value) -> bool) {
         self.registry.state().refused = Some(refused);
@@ -144,6 +139,11 @@ impl FakeRegistry {
     /// Refuses to delete tags from now on.
     pub fn keep_tags(&self) {
         self.registry.state().keep_tags = true;
+    }
+
+    /// Passes over preconditions from now on, as most registries do, also over those that it gives entity tags for.
+    pub fn ignore_preconditions(&self) {
+        self.registry.state().ignore_preconditions = true;
     }
 
     /// Sets the tags that `?tag=` of a manifest written by digest names, from now on.

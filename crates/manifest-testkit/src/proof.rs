@@ -15,11 +15,13 @@
 //! - [`scale`]: many lists, a long list, a long history;
 //! - [`collect`]: garbage is collected in a store of many blobs while others write;
 //! - [`soak`]: hours of edits on a disk that fails now and then;
-//! - [`publish`]: pushes are killed at random moments, and then resumed or taken back.
+//! - [`publish`]: pushes are killed at random moments, and then resumed or taken back;
+//! - [`conflict`]: two pushes to one tag at once.
 
 mod bits;
 mod chance;
 mod collect;
+mod conflict;
 mod disk;
 mod edits;
 mod facts;
@@ -43,6 +45,7 @@ use std::fmt;
 
 pub use bits::{Bits, bits};
 pub use collect::{Collect, collect};
+pub use conflict::{Conflict, Setting, conflict};
 pub use disk::FileSystem;
 pub use edits::{Edits, Spread, edits};
 pub use kill::{Kills, kill};

@@ -74,6 +74,11 @@ impl Transport {
         &self.http
     }
 
+    /// Time and chance, as requests have them.
+    pub fn clock(&self) -> &dyn Clock {
+        self.http.clock()
+    }
+
     /// The place of an archive; what is found in it is shared by all who ask for it.
     fn archive(&self, kind: ArchiveKind, path: &Path) -> Place {
         let new = || Archive::new(kind, path);

@@ -48,6 +48,8 @@ pub(crate) struct Registry {
     pieces: Pieces,
     /// Whether it sets several tags at once, as soon as that is known.
     multi_tag: OnceLock<bool>,
+    /// Whether it refuses to write where a precondition does not hold, once that is known.
+    compares: OnceLock<bool>,
     /// Made with the first request, since the scheme may have to be found out.
     door: OnceCell<Door>,
 }
@@ -62,8 +64,8 @@ impl Registry {
     pub(crate) fn new(http: Http, host: &str, settings: Arc<Settings>) -> Self {
         let tls = settings.tls(host);
         let pieces = Pieces::new(settings.chunk.get(host).copied());
-        let (multi_tag, door) = (OnceLock::new(), OnceCell::new());
-        Self { http, host: host.to_owned(), tls, settings, blocked: None, pieces, multi_tag, door }
+        let (multi_tag, compares, door) = (OnceLock::new(), OnceLock::new(), OnceCell::new());
+        Self { http, host: host.to_owned(), tls, settings, blocked: None, pieces, multi_tag, compares, door }
     }
 
     /// The same, without checks of certificates and over plain HTTP if need be, unless the user said otherwise.

@@ -346,3 +346,26 @@ async fn a_tag_that_was_taken_is_looked_at_only_where_the_registry_says_nothing(
     registry.on(Method::Get, "*").reply(403);
     put(&app, &one(), "one", &Guard::default()).await.unwrap();
 }
+
+#[tokio::test]
+async fn whether_a_registry_compares_is_asked_once_and_changes_nothing() {
+    for (is_ignored, compares) in [(false, true), (true, false)] {
+        let (registry, _client, app) = start();
+        if is_ignored {
+            registry.ignore_preconditions();
+        }
+        let image = one();
+        let asked =
+            async || app.compares(&image.digest(), &image.media_type(), image.manifest().into()).await;
+        assert_eq!((asked().await, asked().await), (compares, compares));
+        let status = if compares { "PUT 412" } else { "PUT 201" };
+        assert_eq!(steps(&registry), [status]);
+        assert_eq!(registry.tags("app"), ["one", "two"]);
+    }
+    // A registry that has refused once need not be asked.
+    let (registry, _client, app) = start();
+    moved_to(put(&app, &two(), "one", &expect(Expect::Absent)).await).unwrap();
+    registry.clear_requests();
+    assert!(app.compares(&one().digest(), &one().media_type(), one().manifest().into()).await);
+    assert_eq!(steps(&registry), [""; 0]);
+}

@@ -57,6 +57,7 @@ pub(crate) const PROOFS: &[Proof] = &[
     fast_program("collect", "gc of many blobs while others write: time and memory"),
     program("soak", "edits on a disk that fails, for minutes or hours: nothing grows"),
     program("publish", "pushes are killed at random moments: resumed, or taken back"),
+    program("conflict", "two pushes to one tag: both are kept, or one is told"),
     check("crash", "the power fails at every call of three writers, on a disk in memory", crash::prove),
 ];
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 use clap::Args;
 use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, PushOptions, Target, dry_run, entries_of, judge_truth, pool, push,
+    Content, Effort, Journal, Merged, PushOptions, Pushed, Target, dry_run, entries_of, judge_truth, pool,
+    push,
 };
 use manifest_store::{Record, RecordId, Selector, Store, StoreError};
 use manifest_transport::Location;
@@ -34,6 +35,7 @@ use crate::context::{Context, selector};
 use crate::entry::shown;
 use crate::error::{CliError, chain};
 use crate::holders::titles;
+use crate::table::clean;
 use crate::ui::ProgressForm;
 
 /// Push a list or an image with everything in it, and let the tags mean it once all is there
@@ -53,6 +55,7 @@ Examples:
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
   manifest push --with referrers,signatures app:1.0 docker://registry.example.com/app:1.0
+  manifest push --on-conflict merge app:1.0 registry.example.com/app:1.0
   manifest push --digestfile app.digest registry.example.com/app:1.0
   manifest push --resume app:1.0
   manifest push --abort app:1.0")]
@@ -157,26 +160,29 @@ impl Push {
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
             with: with(&self.with, &record, list.digest, &transport),
+            conflict: self.gates.conflict(),
             settle: self.settle,
         };
-        let wanted = self.gates.truth();
-        let judged = judge_truth(&transport, content, &store, (&options.gates, &wanted), options.jobs);
+        let (gates, wanted) = (self.gates.of_ours(), self.gates.truth());
+        let judged = judge_truth(&transport, content, &store, (&gates, &wanted), options.jobs);
         let truth = judged.await?;
         tell(context, &truth, &wanted);
-        let about = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
-        let report = |targets| {
-            let mut report = Report::new(&about, &entries, context.ui.tally(), targets);
+        let report = |list: &Encoded, merged: &[Merged], targets| {
+            let about = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
+            let mut report = Report::new(&about, &entries, context.ui.tally(), (merged, targets));
             report.dry_run = self.dry_run;
-            report.converted = list.digest != record.encoded().digest;
+            report.converted = list.media_type != record.encoded().media_type;
             report.truth = Some(TruthReport::new(&truth, &wanted));
             report
         };
         if self.dry_run {
-            let plans = dry_run(&transport, content, &targets, &options).await.map_err(refused)?;
+            let planned = dry_run(&transport, content, &targets, &options).await.map_err(refused)?;
+            let Pushed { list, merged, targets: plans, .. } = planned;
+            taken_over(context, &merged);
             let text =
                 named.iter().zip(&plans).map(|(to, plan)| plan_text(plan, &list, to)).collect::<String>();
             let targets = named.iter().zip(&plans).map(|(to, plan)| Delivered::planned(to, plan)).collect();
-            context.ui.result(&text, &report(targets))?;
+            context.ui.result(&text, &report(&list, &merged, targets))?;
             return Ok(0);
         }
         let files = Files::prepare(self, context)?;
@@ -184,11 +190,12 @@ impl Push {
             context.ui.note(format_args!("{} has no entries", shown(&record)));
         }
         let journal = Journal::new(store.publications(), &record);
-        let published = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await;
-        let published = match published {
-            Ok(published) => published,
+        let pushed = push(&transport, content, &targets, &options, &context.ui, Some(&journal)).await;
+        let Pushed { list, merged, targets: published, .. } = match pushed {
+            Ok(pushed) => pushed,
             Err(error) => return Err(refused(explain(error, &list, &store).await)),
         };
+        taken_over(context, &merged);
         if !self.remove {
             note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
         }
@@ -196,8 +203,8 @@ impl Push {
         let done = named.iter().zip(&targets).zip(&published);
         let targets =
             done.map(|((to, at), done)| Delivered::done(to, done, context.ui.tally().target(&at.place)));
-        let targets = targets.collect();
-        files.tell(context, &shown(&record), (&named, &published), &report(targets))?;
+        let report = report(&list, &merged, targets.collect());
+        files.tell(context, &shown(&record), (&named, &published), &report)?;
         if self.remove {
             remove(&store, &record, context).await?;
         }
@@ -263,6 +270,14 @@ fn refused(error: impl Into<CliError>) -> CliError {
     let advice =
         "a push writes no file anew; remove it, or let manifest export --oci-archive FILE --replace do so";
     error.into().advise("exists", advice)
+}
+
+/// Tells which entries came from tags.
+fn taken_over(context: &Context, merged: &[Merged]) {
+    for Merged { tag, entry, .. } in merged {
+        let platform = entry.platform.as_ref().map(|platform| format!(" ({platform})")).unwrap_or_default();
+        context.ui.note(format_args!("merged {}{} from {tag}", entry.digest, clean(&platform)));
+    }
 }
 
 /// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.

@@ -107,6 +107,8 @@ fn store(error: &StoreError) -> Meaning {
         }
         StoreError::AmbiguousId { .. } => meaning("ambiguous_id", 2).hint("give more digits of the id"),
         StoreError::Busy(..) => meaning("busy", 9).hint("--lock-timeout waits longer"),
+        StoreError::LeaseLost(..) => meaning("busy", 9)
+            .hint("this process stood still for too long, and another one has taken its turn; run the command again"),
         StoreError::Damaged { .. } => meaning("damaged", 7)
             .hint("manifest fsck tells what is lost; put the file back from a backup, or let fsck --repair move it aside"),
         StoreError::NewerVersion { .. } => meaning("newer_version", 7).hint("update this program"),
@@ -215,6 +217,12 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::Unexpected { .. } => {
             meaning("moved", 4).hint("manifest inspect TARGET shows what is there")
         }
+        PublishError::Overtaken { .. } => {
+            meaning("moved", 4).hint("push again; with --on-conflict merge what the tag has for other platforms is merged into what is pushed")
+        }
+        PublishError::NotMergeable(_) => {
+            meaning("not_mergeable", 4).hint("manifest inspect TARGET shows what is there; without --on-conflict merge it is replaced")
+        }
         PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
         PublishError::TagStuck { source, .. } => publish(source),
         PublishError::Ended(_) => meaning("nothing_cut_off", 3),
@@ -230,7 +238,9 @@ fn gate(refusals: &[Refusal]) -> String {
             Refusal::Missing { .. } => "manifest add brings what is missing",
             Refusal::NotAllowed { .. } => "manifest remove takes out what is too much",
             Refusal::Duplicate { .. } => "--allow-duplicate lets several entries be for one platform",
-            Refusal::Shrinks { .. } => "--allow-shrink lets a tag lose platforms",
+            Refusal::Shrinks { .. } => {
+                "--allow-shrink lets a tag lose platforms, --on-conflict merge keeps them"
+            }
             Refusal::Untrue { .. } => {
                 "manifest annotate changes what the list says, --check-config none sends it as it is"
             }
@@ -241,7 +251,7 @@ fn gate(refusals: &[Refusal]) -> String {
             hints.push(hint);
         }
     }
-    format!("nothing was sent; {}", hints.join(", "))
+    format!("no tag was moved; {}", hints.join(", "))
 }
 
 fn import(error: &ImportError) -> Meaning {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use manifest_publish::{Action, LeftOut, Progress, Step};
+use manifest_publish::{Action, LeftOut, Progress, PublishError, Step};
 use manifest_store::{Holder, StoreError};
 use manifest_transport::{Event, Observer, Place};
 
@@ -94,6 +94,22 @@ impl Progress for Ui {
         self.note(format_args!(
             "warning: it is not written down how far this push is, so it may not be resumed: {why}"
         ));
+    }
+
+    fn not_alone(&self, error: &StoreError) {
+        let why = chain(error);
+        self.note(format_args!("warning: other pushes of this store may set the same tags meanwhile: {why}"));
+    }
+
+    fn not_compared(&self, place: &Place) {
+        self.note(format_args!(
+            "warning: the registry of {place} sets a tag whatever it means by then: pushes that share this store take turns, \
+             others may undo each other, so the tags are read back a moment later"
+        ));
+    }
+
+    fn begins_again(&self, why: &PublishError) {
+        self.note(format_args!("{}; beginning again from what is there", chain(why)));
     }
 }
 

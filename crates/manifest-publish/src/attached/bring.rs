@@ -24,7 +24,7 @@ impl Attached {
         outcome: &mut Outcome,
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
-        let with = &delivery.options.with;
+        let with = &delivery.course.options.with;
         let mut attached = AttachedOutcome::default();
         if with.referrers {
             let brought = self.bring_referrers(delivery, place, outcome, progress).await?;
@@ -50,7 +50,7 @@ impl Attached {
         let mut brought = Brought { present: here.len(), ..Brought::default() };
         let roots: Vec<_> = elsewhere.iter().map(|one| (one.manifest.clone(), one.from.clone())).collect();
         let present = content(delivery, place, &roots, outcome, progress).await?;
-        let listed = listed(&elsewhere, place, delivery.options.jobs).await?;
+        let listed = listed(&elsewhere, place, delivery.course.options.jobs).await?;
         let is_there =
             |one: &&Referrer| present.contains(&one.manifest.digest) && listed.contains(&one.manifest.digest);
         let (there, due): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(is_there);
@@ -64,7 +64,7 @@ impl Attached {
                 }
                 Ok::<_, PublishError>(())
             })
-            .buffer_unordered(delivery.options.jobs)
+            .buffer_unordered(delivery.course.options.jobs)
             .try_collect::<()>()
             .await?;
         (brought.present, brought.written) = (brought.present + there.len(), due.len());
@@ -78,7 +78,7 @@ impl Attached {
         outcome: &mut Outcome,
         progress: &dyn Progress,
     ) -> Result<Brought, PublishError> {
-        let jobs = delivery.options.jobs;
+        let jobs = delivery.course.options.jobs;
         let asked =
             stream::iter(self.signatures.iter().filter(|one| one.from != *place)).map(|one| async move {
                 let is_there = place.named_digest(&one.tag).await? == Some(one.found.digest);

@@ -152,6 +152,16 @@ impl Publication {
         Ok(publication)
     }
 
+    /// How many tags are to be set.
+    pub(crate) fn tags(&self) -> usize {
+        self.targets.iter().map(|target| target.tags.len()).sum()
+    }
+
+    /// Whether it says something else of what is to be done.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        (self.digest, &self.targets) != (other.digest, &other.targets)
+    }
+
     /// As one line of JSON.
     pub(crate) fn encode(&self) -> Vec<u8> {
         // Nothing in it has a form that JSON lacks.

@@ -73,7 +73,7 @@ impl Backend for Local {
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let path = self.path(key);
         let limit = match key {
-            Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
+            Key::Name(_) | Key::NameFile(_) | Key::Lease(_) => NAME_LIMIT,
             Key::Record(_) | Key::Cache(_) | Key::Publication(_) => MAX_SIZE as u64,
         };
         match self.files.read(&path, limit) {
@@ -217,9 +217,9 @@ impl Local {
                 Some(Attempt::Busy(_)) if *sharing == Sharing::Alone => Attempt::Busy(Holder::default()),
                 Some(attempt) => attempt,
             }),
-            LockKey::Name(name) => self.files.lock(&path(format!("name-{}", name_file(name))), note),
-            LockKey::Record(id) => self.files.lock(&path(format!("record-{id}")), note),
-            LockKey::Publication(id) => self.files.lock(&path(format!("publication-{id}")), note),
+            LockKey::Name(_) | LockKey::Record(_) | LockKey::Publication(_) | LockKey::Tag(_) => {
+                self.files.lock(&path(key.file()), note)
+            }
         }
     }
 
@@ -258,6 +258,8 @@ impl Local {
             Key::NameFile(file) => (self.names(), file.clone(), file.clone()),
             Key::Cache(file) => (self.cache(), file.clone(), "cache".to_owned()),
             Key::Publication(id) => (self.root.join(PUBLICATIONS), id.to_string(), id.to_string()),
+            // Its lock is all there is.
+            Key::Lease(what) => (self.locks(), what.file(), what.file()),
         }
     }
 

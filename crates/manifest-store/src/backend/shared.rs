@@ -38,6 +38,9 @@ const WIDTH: usize = 16;
 /// The object that tells the version of the store, as in a directory.
 const VERSION: &str = "version";
 
+/// Where it is told who has a lease.
+const LEASES: &str = "leases";
+
 /// Who uses a store, and since when, for those who look into it.
 pub(crate) type Note = Box<dyn Fn() -> String + Send + Sync>;
 
@@ -151,7 +154,7 @@ impl Backend for Shared {
 
     fn read(&self, key: &Key) -> Result<Slot, StoreError> {
         let limit = match key {
-            Key::Name(_) | Key::NameFile(_) => NAME_LIMIT,
+            Key::Name(_) | Key::NameFile(_) | Key::Lease(_) => NAME_LIMIT,
             Key::Record(_) | Key::Cache(_) | Key::Publication(_) => MAX_SIZE as u64,
         };
         let Some(object) = self.block_on(self.objects.read(&spot(key), limit))? else {
@@ -168,7 +171,7 @@ impl Backend for Shared {
     fn remove(&self, key: &Key, over: &Version) -> Result<(), Stop> {
         self.block_on(async {
             self.commit(key, State::Gone, &[], over).await?;
-            if let Key::Record(_) | Key::Publication(_) = key {
+            if let Key::Record(_) | Key::Publication(_) | Key::Lease(LockKey::Publication(_)) = key {
                 // It is removed by now; what stays would say so.
                 drop(self.objects.delete(&spot(key)).await);
             }
@@ -241,5 +244,6 @@ fn spot(key: &Key) -> String {
         Key::NameFile(file) => format!("names/{file}"),
         Key::Cache(file) => format!("cache/{file}"),
         Key::Publication(id) => format!("publications/{id}"),
+        Key::Lease(what) => format!("{LEASES}/{}", what.file()),
     }
 }

@@ -154,13 +154,13 @@ enum Outcome<T> {
 }
 
 /// A pause of random length, so that those who wait do not all come back at once.
-fn pause() -> Duration {
+pub(crate) fn pause() -> Duration {
     let (shortest, longest) = PAUSES;
     shortest + part_of(longest.saturating_sub(shortest))
 }
 
 /// A random part of a time.
-fn part_of(time: Duration) -> Duration {
+pub(crate) fn part_of(time: Duration) -> Duration {
     // Without randomness the parts are equal, and every wait still ends.
     time * (getrandom::u32().unwrap_or_default() % 1000) / 1000
 }

@@ -13,6 +13,7 @@ mod golden;
 #[cfg(feature = "shared")]
 mod interleaved;
 mod keeping;
+mod leasing;
 mod leftovers;
 mod performance;
 #[cfg(feature = "shared")]
@@ -59,6 +60,10 @@ macro_rules! with_sentences {
             what_lists_in_lists_hold_stays
             what_can_be_undone_is_held_until_the_history_is_forgotten
             a_copy_holds_what_the_first_held
+            one_at_a_time_has_a_tag_and_who_waits_names_the_holder
+            a_lease_that_is_given_back_is_free_at_once
+            the_lease_of_one_that_is_gone_is_free_in_a_while
+            a_push_that_lives_is_told_from_one_that_is_gone
         }
     };
 }

@@ -340,3 +340,45 @@ async fn a_bucket_that_is_not_there_and_a_service_that_is_not_there_are_told_apa
         "{failed:?}"
     );
 }
+
+/// Two stores on one bucket, the first of which stands still for longer than its term.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_taken_over_is_noticed_before_it_is_relied_on() {
+    let cloud = Arc::new(Cloud::new(Compares::Content, Vec::new()));
+    let tags = || std::collections::BTreeSet::from(["docker://r.example.com/app:1".to_owned()]);
+    // Nothing renews what was taken by a runtime that is gone.
+    let store = on(&cloud);
+    let stopped = std::thread::spawn(move || {
+        let taken = block_on(async { store.publications().lease_tags(tags()).await.unwrap() });
+        (store, taken)
+    });
+    let (_store, stopped) = stopped.join().unwrap();
+    let next = on(&cloud).publications().lease_tags(tags()).await.unwrap();
+    let lost = stopped[0].confirm().await;
+    assert!(matches!(&lost, Err(StoreError::LeaseLost(..))), "{lost:?}");
+    next[0].confirm().await.unwrap();
+    // One that was lost gives nothing back.
+    for lease in stopped {
+        lease.release().await;
+    }
+    next[0].confirm().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    next[0].confirm().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_survive_lost_answers_and_throttling() {
+    for fault in FAULTS {
+        let cloud = Arc::new(Cloud::new(Compares::Content, vec![(fault, 20)]));
+        let (one, two) = (on(&cloud).publications(), on(&cloud).publications());
+        let tags = || std::collections::BTreeSet::from(["docker://r.example.com/app:1".to_owned()]);
+        for _ in 0..10 {
+            for publications in [&one, &two] {
+                let taken = publications.lease_tags(tags()).await.unwrap();
+                for lease in taken {
+                    lease.release().await;
+                }
+            }
+        }
+    }
+}

@@ -21,6 +21,10 @@ pub(crate) use crate::keeping::{
     a_record_that_a_list_has_entries_of_is_not_removed, an_expired_hold_is_kept_and_holds_nothing,
     what_nobody_names_or_holds_is_stale_after_a_while,
 };
+pub(crate) use crate::leasing::{
+    a_lease_that_is_given_back_is_free_at_once, a_push_that_lives_is_told_from_one_that_is_gone,
+    one_at_a_time_has_a_tag_and_who_waits_names_the_holder, the_lease_of_one_that_is_gone_is_free_in_a_while,
+};
 
 pub(crate) async fn what_is_saved_is_loaded(store: &Store) {
     let base = Some(Base { reference: "ghcr.io/acme/app:1".to_owned(), digest: Digest::sha256(b"base") });
@@ -59,9 +63,9 @@ pub(crate) async fn what_is_known_of_a_publication_is_replaced_as_a_whole(store:
     assert_eq!(publications.ids().await.unwrap(), [two, one], "the newest first");
     assert!(store.check(Repair::No).await.unwrap().findings.is_empty());
     store.collect(at_once()).await.unwrap();
-    drop(publications.lease(two).await.unwrap());
+    publications.lease(two).await.unwrap().release().await;
     let lease = publications.lease(two).await.unwrap();
-    drop(lease);
+    lease.release().await;
     assert!(publications.remove(two).await.unwrap());
     assert_eq!((publications.get(two).await.unwrap(), publications.ids().await.unwrap()), (None, vec![one]));
     assert!(!publications.remove(two).await.unwrap());

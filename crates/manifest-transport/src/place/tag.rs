@@ -71,6 +71,17 @@ impl Place {
         }
     }
 
+    /// Whether names are set here only where their [`Guard`] allows it: told by the answer to a write that must be refused, of
+    /// a manifest that is there already. It is asked once per registry; who does not answer as he should does not compare.
+    pub async fn compares(&self, digest: &Digest, media_type: &MediaType, bytes: Bytes) -> bool {
+        match self {
+            Self::Repository(remote) => {
+                remote.registry.compares(&remote.path, digest, (media_type, bytes)).await
+            }
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => true,
+        }
+    }
+
     /// Deletes a tag, never the manifest that it means.
     ///
     /// # Errors

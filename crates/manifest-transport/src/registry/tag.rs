@@ -157,6 +157,7 @@ impl Registry {
                 continue;
             }
             drop(response);
+            self.compares.get_or_init(|| true);
             // What is said below is an error in any case; this only makes it a better one.
             let found = self.tag_state(path, tag).await.ok().flatten().map(|state| state.digest);
             return match found {
@@ -215,6 +216,29 @@ impl Registry {
             }
         }
         Ok(confirmed)
+    }
+
+    /// Whether the registry refuses to write where a precondition does not hold. A manifest that is there is written once
+    /// more under its digest, which changes nothing, under a condition that cannot hold.
+    pub(crate) async fn compares(
+        &self,
+        path: &str,
+        digest: &Digest,
+        (media_type, bytes): (&MediaType, Bytes),
+    ) -> bool {
+        if let Some(known) = self.compares.get() {
+            return *known;
+        }
+        let answer = async {
+            let mut request = self.put_request(path, &At::Digest(*digest), media_type, bytes).await?;
+            let nothing = Digest::sha256(b"no manifest is empty");
+            add_precondition(&mut request, &Expect::ETag(digest_etag(&nothing)))?;
+            self.send(request, &scope(path, Access::Push)).await
+        };
+        match answer.await.map(|response| response.status()) {
+            Ok(status) => *self.compares.get_or_init(|| status == StatusCode::PRECONDITION_FAILED),
+            Err(_) => false,
+        }
     }
 
     /// Whether the registry sets several tags at once; `None` while that is not known.

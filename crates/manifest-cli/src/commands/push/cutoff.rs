@@ -63,7 +63,7 @@ impl Push {
             done.map(|((to, at), done)| Delivered::done(to, done, context.ui.tally().target(&at.place)));
         let about = Descriptor::new(publication.media_type.clone(), publication.digest, publication.size);
         let entries = publication.content().map(|(_, entries)| entries).unwrap_or_default();
-        let report = Report::new(&about, &entries, context.ui.tally(), targets.collect());
+        let report = Report::new(&about, &entries, context.ui.tally(), (&[], targets.collect()));
         files.tell(context, &publication.title(), (&named, &published), &report)?;
         Ok(0)
     }

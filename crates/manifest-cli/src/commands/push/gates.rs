@@ -1,9 +1,9 @@
 //! What must hold before a push changes anything.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use manifest_core::Platform;
 use manifest_publish::check::DeepLimits;
-use manifest_publish::{CheckConfig, Expectations, Expected, Gates, TruthOptions};
+use manifest_publish::{CheckConfig, Conflict, Expectations, Expected, Gates, TruthOptions};
 
 use super::target::Named;
 use crate::error::CliError;
@@ -21,6 +21,10 @@ pub(crate) struct GateArgs {
     /// What the tags must mean now: a digest, absent or any; of one tag with TAG= before it
     #[arg(long, value_name = "[TAG=]DIGEST|absent|any", value_parser = expected)]
     expect_current: Vec<(Option<String>, Expected)>,
+    /// What to do when a tag means something else than expected, or than when the push began, or has platforms that the list
+    /// has not: fail, or merge what the tag has for other platforms into what is pushed; the list in the store stays as it is
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    on_conflict: OnConflict,
     /// Let a tag lose platforms that it has now
     #[arg(long)]
     allow_shrink: bool,
@@ -43,6 +47,13 @@ fn configs(text: &str) -> Result<CheckConfig, String> {
         "all" => Ok(CheckConfig::All),
         _ => Err("it is known, all or none".to_owned()),
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum OnConflict {
+    #[default]
+    Fail,
+    Merge,
 }
 
 fn expected(text: &str) -> Result<(Option<String>, Expected), String> {
@@ -68,6 +79,21 @@ impl GateArgs {
     pub(super) fn truth(&self) -> TruthOptions {
         let programs = self.check_executables.then(DeepLimits::default);
         TruthOptions { configs: self.check_config, programs }
+    }
+
+    /// The gates for the list before anything is taken over from a tag; what is missing may come from there.
+    pub(super) fn of_ours(&self) -> Gates {
+        match self.on_conflict {
+            OnConflict::Fail => self.gates(),
+            OnConflict::Merge => Gates { allow_duplicates: true, ..Gates::default() },
+        }
+    }
+
+    pub(super) const fn conflict(&self) -> Conflict {
+        match self.on_conflict {
+            OnConflict::Fail => Conflict::Fail,
+            OnConflict::Merge => Conflict::Merge,
+        }
     }
 
     /// What the tags must mean; a tag that no target has is a mistake.

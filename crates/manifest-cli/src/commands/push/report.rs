@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use manifest_core::{Descriptor, Encoded, Format};
-use manifest_publish::{Action, AttachedStep, Outcome, Plan, Planned, PublishError, TagMoved};
+use manifest_publish::{Action, AttachedStep, Merged, Outcome, Plan, Planned, PublishError, TagMoved};
 use serde::Serialize;
 
 use super::target::Named;
@@ -24,6 +24,8 @@ pub(super) struct Report<'a> {
     size: u64,
     pub(super) dry_run: bool,
     pub(super) converted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    merged: Vec<MergedReport>,
     children: Vec<Child>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) truth: Option<TruthReport<'a>>,
@@ -50,6 +52,15 @@ struct Retried {
     host: String,
     count: u64,
     waited_ms: u64,
+}
+
+/// An entry that came from a tag.
+#[derive(Serialize)]
+struct MergedReport {
+    tag: String,
+    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
 }
 
 /// What was done at one target.
@@ -86,12 +97,12 @@ struct Step {
 }
 
 impl Report<'_> {
-    /// What became of `list`, which holds these entries.
+    /// What became of a list with these entries, beside those that were taken over from tags.
     pub(super) fn new(
         list: &Descriptor,
         entries: &[Descriptor],
         tally: &Tally,
-        targets: Vec<Delivered>,
+        (merged, targets): (&[Merged], Vec<Delivered>),
     ) -> Self {
         let child = |entry: &Descriptor| Child {
             digest: entry.digest.to_string(),
@@ -104,6 +115,12 @@ impl Report<'_> {
             count,
             waited_ms: milliseconds(pauses),
         };
+        let children = entries.iter().chain(merged.iter().map(|merged| &merged.entry)).map(child).collect();
+        let merged = merged.iter().map(|Merged { tag, entry, .. }| MergedReport {
+            tag: tag.clone(),
+            digest: entry.digest.to_string(),
+            platform: entry.platform.as_ref().map(ToString::to_string),
+        });
         Self {
             schema: "push/2",
             digest: list.digest.to_string(),
@@ -111,7 +128,8 @@ impl Report<'_> {
             size: list.size,
             dry_run: false,
             converted: false,
-            children: entries.iter().map(child).collect(),
+            merged: merged.collect(),
+            children,
             truth: None,
             targets,
             retries: tally.hosts().into_iter().map(retried).collect(),

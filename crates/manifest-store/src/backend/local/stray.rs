@@ -146,7 +146,8 @@ fn belongs(dir: &str, file: &str) -> bool {
         "records" => file.parse::<RecordId>().is_ok(),
         PUBLICATIONS => file.parse::<PublicationId>().is_ok(),
         "locks" => {
-            file == "pool" || ["record-", "name-", "publication-"].iter().any(|kind| file.starts_with(kind))
+            file == "pool"
+                || ["record-", "name-", "publication-", "tag-"].iter().any(|kind| file.starts_with(kind))
         }
         INTAKES => file.len() == 32 && crate::id::is_hex(file),
         _ => !file.starts_with('.'),

@@ -80,25 +80,28 @@ impl Local {
         }
         // Elsewhere a waiter cannot tell a lock that was removed from the one that came after it.
         if plan.touch == Touch::Remove && cfg!(unix) {
-            self.drop_locks("records", "record-", record_lock)?;
-            self.drop_locks("names", "name-", name_lock)?;
-            self.drop_locks(PUBLICATIONS, "publication-", publication_lock)?;
+            self.drop_locks(Some("records"), "record-", record_lock)?;
+            self.drop_locks(Some("names"), "name-", name_lock)?;
+            self.drop_locks(Some(PUBLICATIONS), "publication-", publication_lock)?;
+            // Tags are elsewhere.
+            self.drop_locks(None, "tag-", tag_lock)?;
         }
         Ok(leftovers)
     }
 
     /// Removes the locks of what is gone, while it has them. Who opened one before finds after locking it that it is not
     /// in its place any more, and makes a new one; a lock that somebody has stays.
-    fn drop_locks(&self, things: &str, prefix: &str, lock: LockOf) -> Result<(), StoreError> {
-        let (Some(things), Some(dir)) = (self.open_dir(things)?, self.open_dir("locks")?) else {
+    fn drop_locks(&self, things: Option<&str>, prefix: &str, lock: LockOf) -> Result<(), StoreError> {
+        let opened = things.map(|things| self.open_dir(things)).transpose()?.flatten();
+        let Some(dir) = self.open_dir("locks")?.filter(|_| things.is_none() || opened.is_some()) else {
             return Ok(());
         };
         let place = Place { dir, path: self.locks() };
         for name in place.names()?.collect::<Result<Vec<_>, _>>()? {
             let thing = name.to_str().and_then(|name| name.strip_prefix(prefix));
             let Some(thing) = thing.filter(|thing| lock(thing).is_some()) else { continue };
-            let is_gone = || match things.stat(thing) {
-                Ok(stat) => Ok(stat.is_none()),
+            let is_gone = || match opened.as_ref().map(|things| things.stat(thing)).transpose() {
+                Ok(stat) => Ok(stat.flatten().is_none()),
                 Err(error) => Err(place.refused("read what is locked by", &name, error)),
             };
             if is_gone()?
@@ -181,6 +184,11 @@ fn name_lock(label: &str) -> Option<String> {
 /// The lock of what is written beside a publication.
 fn publication_lock(label: &str) -> Option<String> {
     label.parse::<PublicationId>().ok().map(|id| format!("publication-{id}"))
+}
+
+/// The lock of a tag.
+fn tag_lock(label: &str) -> Option<String> {
+    is_escaped(label).then(|| format!("tag-{label}"))
 }
 
 fn no_lock(_: &str) -> Option<String> {

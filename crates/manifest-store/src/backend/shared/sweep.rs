@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use manifest_core::Digest;
 use object_store::Error;
 
-use super::Shared;
 use super::blob::{Head, time};
 use super::failure::failed;
 use super::objects::{Objects, random};
+use super::{LEASES, Shared};
 use crate::StoreError;
 use crate::backend::{Leftover, MarkBlobs, Plan, Swept, Touch};
 
@@ -40,7 +40,9 @@ impl Shared {
             }
             swept.removed = (swept.removed.0 + 1, swept.removed.1 + size);
         }
-        self.sweep_intakes(&plan, &mut swept)?;
+        for dir in ["intakes", LEASES] {
+            self.sweep_marks(dir, &plan, &mut swept)?;
+        }
         Ok(swept)
     }
 
@@ -60,13 +62,13 @@ impl Shared {
         Ok(self.objects.head(key).await?.is_some_and(|head| plan.is_old(head.modified)))
     }
 
-    /// Removes what intakes left behind that were given up.
-    fn sweep_intakes(&self, plan: &Plan, swept: &mut Swept) -> Result<(), StoreError> {
+    /// Removes what intakes and leases left behind that were given up; those that somebody has are young.
+    fn sweep_marks(&self, dir: &str, plan: &Plan, swept: &mut Swept) -> Result<(), StoreError> {
         if plan.touch == Touch::Look {
             return Ok(());
         }
-        for name in self.block_on(self.objects.list("intakes"))? {
-            let key = format!("intakes/{name}");
+        for name in self.block_on(self.objects.list(dir))? {
+            let key = format!("{dir}/{name}");
             let Some(head) = self.block_on(self.objects.head(&key))? else { continue };
             if plan.is_old(head.modified) {
                 if plan.touch == Touch::Remove {
