@@ -353,10 +353,11 @@ fn a_push_that_was_ended_is_made_again_and_brings_the_rest() {
     }
 }
 
-/// NET-34, NET-35: neither referrers nor pages of tags are asked for, so that nothing of them can mislead: a registry
-/// without the API for referrers gets a list with a subject as any other, and no page of a server leads elsewhere.
+/// NET-34, NET-35: pages of tags are not asked for, so that nothing of them can mislead, and referrers only when they are to
+/// go along: a registry without the API for referrers gets a list with a subject under its tag, and no page of a server
+/// leads elsewhere.
 #[test]
-fn a_list_with_a_subject_needs_no_referrers_and_no_page_is_turned() {
+fn a_list_with_a_subject_is_noted_under_a_tag_and_no_page_is_turned() {
     for status in [400, 404, 405, 500] {
         let (scene, elsewhere) = (Scene::new(), FakeRegistry::start());
         scene.there.on(Method::Get, "/v2/app/referrers/*").reply(status).always();
@@ -386,10 +387,9 @@ fn a_list_with_a_subject_needs_no_referrers_and_no_page_is_turned() {
         assert!(elsewhere.requests().is_empty());
         let asked = scene.there.requests().into_iter().chain(scene.here.requests());
         for path in asked.map(|asked| asked.path().to_owned()) {
-            assert!(
-                !path.contains("/referrers/") && !path.contains("/tags/") && !path.contains("sha256-"),
-                "{path}"
-            );
+            assert!(!path.contains("/referrers/") && !path.contains("/tags/"), "{path}");
         }
+        let noted = format!("sha256-{}", subject.digest().hex());
+        assert!(scene.there.tags("app").contains(&noted), "{noted}");
     }
 }

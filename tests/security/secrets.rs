@@ -122,6 +122,7 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             format!("diff app {there}:v1"),
             format!("push app {there}:2 {there}:3"),
             format!("push app {there}:4 docker://127.0.0.1:1/app:4 --retry 0"),
+            format!("registry probe {host}/app"),
             "publications".to_owned(),
             "import kept --oci-dir layout".to_owned(),
             "export app --oci-dir out".to_owned(),

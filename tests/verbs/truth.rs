@@ -35,7 +35,7 @@ fn a_list_that_says_of_an_image_what_its_configuration_contradicts_is_refused() 
             "gate",
             &[
                 "the list says that it is for linux/s390x, its configuration linux/arm64",
-                "nothing was sent",
+                "no tag was moved",
                 "manifest annotate",
                 "--check-config none",
             ],

@@ -81,7 +81,8 @@ impl Rounds<'_> {
         let mut past = Past::default();
         loop {
             let door = Door::new(self.journal, self.progress, self.options.is_careful()).told(past.is_told);
-            let done = self.once(&door, &mut past).await;
+            // The state of a round is large, and stacks are small.
+            let done = Box::pin(self.once(&door, &mut past)).await;
             door.open().await;
             past.is_told |= door.is_unguarded();
             let error = match done {
@@ -109,7 +110,8 @@ impl Rounds<'_> {
         let content = union.as_ref().map_or(self.content, |union| union.content(self.content.here));
         lots.iter_mut().for_each(|lot| lot.remember(past));
         past.ours.insert(content.list.digest);
-        let targets = Course { content, ..course }.run(lots, self.progress).await?;
+        let course = Course { content, ..course };
+        let targets = Box::pin(course.run(lots, self.progress)).await?;
         let merged = union.as_ref().map(|union| union.merged.clone()).unwrap_or_default();
         Ok(Pushed { list: content.list.clone(), merged, targets })
     }

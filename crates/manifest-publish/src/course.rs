@@ -13,6 +13,7 @@ use crate::door::Door;
 use crate::error::PublishError;
 use crate::journal::{Journal, Phase};
 use crate::lot::{Age, Lot};
+use crate::parcel::archive;
 use crate::plan::BlobStep;
 use crate::progress::{Progress, Step};
 use crate::push::{Content, Effort, Published, PushOptions, Target};
@@ -53,7 +54,9 @@ impl<'a> Course<'a> {
         // noted by its digest.
         let goes_alone = options.with.is_nothing() && !may_have_subject(content.list);
         let is_one = goes_alone && targets.len() == 1;
-        let is_single = is_one && targets.iter().all(|target| target.names.len() < 2);
+        // An archive is seen when the tags move, and not before.
+        let is_plain = |target: &Target| target.names.len() < 2 && archive(&target.place).is_none();
+        let is_single = is_one && targets.iter().all(is_plain);
         Self { transport, content, options, is_one, is_single, journal, door }
     }
 
@@ -109,7 +112,7 @@ impl<'a> Course<'a> {
         mut lots: Vec<Lot<'_>>,
         progress: &dyn Progress,
     ) -> Result<Published, PublishError> {
-        let attached = Attached::find(self.content, self.origins(), self.options).await?;
+        let attached = Box::pin(Attached::find(self.content, self.origins(), self.options)).await?;
         attached.left_out().iter().for_each(|what| progress.left_out(what));
         if let Some(journal) = self.journal {
             journal.plan(self, &lots).await?;
@@ -133,7 +136,7 @@ impl<'a> Course<'a> {
                 progress.step(&lot.target().place, Step::Failed(error));
             }
         }
-        self.deliver(lots, attached, progress).await?;
+        Box::pin(self.deliver(lots, attached, progress)).await?;
         if !self.is_single {
             if let Some(journal) = self.journal {
                 journal.step(Phase::Tags, progress).await;
@@ -167,7 +170,8 @@ impl<'a> Course<'a> {
         let (together, seats) = seats(lots_on.len());
         let deliveries = lots_on.into_iter().zip(&seats).map(|(lot, seat)| async move {
             let seat_of_several = Some(seat).filter(|_| !self.is_one);
-            let done = lot.deliver(self, Delivery { seat: seat_of_several, ..delivery }, progress).await;
+            let delivery = Delivery { seat: seat_of_several, ..delivery };
+            let done = Box::pin(lot.deliver(self, delivery, progress)).await;
             if let Err(error) = &done {
                 progress.step(&lot.target().place, Step::Failed(error));
             }

@@ -277,8 +277,8 @@ impl<'a> Lot<'a> {
         }
         let packing = Packing::begin(archive)?;
         let name = self.tags.first().map(|tag| tag.before.name.as_str());
-        (self.outcome, _) = delivery.to(packing.place(), Last::Unseen(name), progress).await?;
-        delivery.attached.bring(delivery, packing.place(), &mut self.outcome, progress).await?;
+        (self.outcome, _) = Box::pin(delivery.to(packing.place(), Last::Unseen(name), progress)).await?;
+        Box::pin(delivery.attached.bring(delivery, packing.place(), &mut self.outcome, progress)).await?;
         self.parcel = packing.finish(archive).await?;
         Ok(())
     }
@@ -299,9 +299,9 @@ impl<'a> Lot<'a> {
             (_, []) if place.registry_host().is_none() => Last::Unnamed,
             _ => Last::Digest(at_once, &several),
         };
-        let (outcome, set) = delivery.to(place, last, progress).await?;
+        let (outcome, set) = Box::pin(delivery.to(place, last, progress)).await?;
         self.outcome = outcome;
-        delivery.attached.bring(delivery, place, &mut self.outcome, progress).await?;
+        Box::pin(delivery.attached.bring(delivery, place, &mut self.outcome, progress)).await?;
         for tag in &mut self.tags {
             let is_set = set.iter().any(|set| set.as_str() == tag.before.name);
             if is_set || (course.is_single && tag.is_due(list)) {

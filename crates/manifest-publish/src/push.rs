@@ -238,7 +238,7 @@ pub async fn dry_run(
     let course = Course { content, ..course };
     let manifests = Manifests::default();
     let survey = Survey { origins: course.origins(), options, manifests: &manifests };
-    let attached = &Attached::find(content, course.origins(), options).await?;
+    let attached = &Box::pin(Attached::find(content, course.origins(), options)).await?;
     let plans = lots.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
