@@ -6,8 +6,7 @@ use bytes::Bytes;
 use futures_util::future::try_join;
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Tag};
-use manifest_transport::{Guard, Mounted, Place, Source, TransportError};
-use tokio::sync::Semaphore;
+use manifest_transport::{Carriers, Guard, Mounted, Place, Source, TransportError};
 
 use crate::attached::Attached;
 use crate::course::Course;
@@ -19,8 +18,8 @@ use crate::survey::{Manifests, Origins, Survey, all_from};
 use crate::tags::Before;
 use crate::together::{Promised, Seat};
 
-/// Of so many steps that are under way at once, one may carry the bytes of a blob: each such stream has buffers of
-/// about a megabyte, so this bounds memory. By default three blobs are carried at once.
+/// Of so many steps that are under way at once, one may carry the bytes of a large blob. By default three of these are
+/// carried at once; small ones share a place.
 const STEPS_PER_CARRIER: usize = 8;
 
 /// How often everything is looked for again when a registry lacks what it should have.
@@ -31,7 +30,7 @@ pub(crate) const ROUNDS: u32 = 3;
 pub(crate) struct Delivery<'a> {
     pub(crate) course: Course<'a>,
     /// How many blobs may be carried at once, to all places together.
-    pub(crate) carriers: &'a Arc<Semaphore>,
+    pub(crate) carriers: &'a Carriers,
     /// What one target has read of manifests, for the others.
     pub(crate) manifests: &'a Manifests,
     /// Where it says what it lacks, when there are several targets.
@@ -56,8 +55,8 @@ pub(crate) enum Last<'a> {
 }
 
 /// The places for those who carry blobs, when so many steps may be under way.
-pub(crate) fn carriers(jobs: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((jobs / STEPS_PER_CARRIER).max(1)))
+pub(crate) fn carriers(jobs: usize) -> Carriers {
+    Carriers::new(jobs / STEPS_PER_CARRIER)
 }
 
 impl Delivery<'_> {
@@ -242,7 +241,7 @@ impl Delivery<'_> {
             },
             Action::Copy => Mounted::Refused,
         };
-        let _carrier = self.carriers.acquire().await;
+        let _carrier = self.carriers.take(blob.size).await;
         progress.step(target, Step::Carries(blob));
         let open = self.source(step);
         target

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::{join_all, pending, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use manifest_core::Digest;
-use manifest_transport::{Feed, Mounted, Place, Source, Tap};
-use tokio::sync::{Semaphore, oneshot};
+use manifest_transport::{Carriers, Feed, Mounted, Place, Source, Tap};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::deliver::copy_error;
@@ -83,7 +83,7 @@ struct Shared {
 
 impl Together {
     /// Carries what several lack, until all is done.
-    pub(crate) async fn run(self, carriers: &Arc<Semaphore>, open: &dyn Fn(&BlobStep) -> Source) {
+    pub(crate) async fn run(self, carriers: &Carriers, open: &dyn Fn(&BlobStep) -> Source) {
         let shared = shared(self.gather().await);
         join_all(shared.into_iter().map(|shared| async {
             let source = open(&shared.step);
@@ -141,8 +141,8 @@ fn shared(wishes: Vec<Wish>) -> Vec<Shared> {
 
 impl Shared {
     /// Reads the blob once and sends it to all who lack it.
-    async fn carry(self, source: &Source, carriers: &Arc<Semaphore>) {
-        let Ok(carrier) = Arc::clone(carriers).acquire_owned().await else { return };
+    async fn carry(self, source: &Source, carriers: &Carriers) {
+        let carrier = carriers.take(self.step.blob.size).await;
         let (feed, taps) = Feed::new(source, self.step.blob.size, self.takers.len(), carriers);
         let step = &self.step;
         let sending = join_all(

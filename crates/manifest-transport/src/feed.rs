@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::{self, StreamExt as _};
-use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio::time::timeout;
 
+use crate::carriers::{Carrier, Carriers};
 use crate::error::TransportError;
 use crate::start::{Start, Trail};
 use crate::stream::Blob;
@@ -43,14 +44,14 @@ pub struct Tap {
     /// What comes from the feed, until it is opened.
     shared: Mutex<Option<mpsc::Receiver<Bytes>>>,
     opened: Arc<Notify>,
-    carriers: Arc<Semaphore>,
+    carriers: Carriers,
     /// The place among the carriers that it takes when it reads for itself.
-    carrier: Arc<OnceCell<OwnedSemaphorePermit>>,
+    carrier: Arc<OnceCell<Carrier>>,
 }
 
 impl Feed {
     /// A blob of so many bytes that is read once for so many taps. Who falls behind takes one of the `carriers`.
-    pub fn new(source: &Source, size: u64, taps: usize, carriers: &Arc<Semaphore>) -> (Self, Vec<Tap>) {
+    pub fn new(source: &Source, size: u64, taps: usize, carriers: &Carriers) -> (Self, Vec<Tap>) {
         let (trail, opened) = (Trail::default(), Arc::new(Notify::new()));
         let (takers, taps) = (0..taps)
             .map(|_| {
@@ -61,7 +62,7 @@ impl Feed {
                     trail: trail.clone(),
                     shared: Mutex::new(Some(shared)),
                     opened: Arc::clone(&opened),
-                    carriers: Arc::clone(carriers),
+                    carriers: carriers.clone(),
                     carrier: Arc::default(),
                 };
                 (taker, tap)
@@ -74,7 +75,7 @@ impl Feed {
     ///
     /// What goes wrong at the source is told to nobody here: each tap meets it where it goes on for itself. `carrier` is
     /// given back when the taps are done with what they got, but for those that keep it for long.
-    pub async fn run(mut self, carrier: OwnedSemaphorePermit) {
+    pub async fn run(mut self, carrier: Carrier) {
         self.opened.notified().await;
         let Ok(mut content) = (self.source)(Start::at(0, &self.trail)).await else { return };
         while let Some(piece) = content.next().await {
@@ -110,11 +111,18 @@ impl Tap {
         // Whoever opens it anew has given up what came before.
         let shared = self.shared.lock().ok().and_then(|mut shared| shared.take());
         let Some(mut shared) = shared.filter(|_| start.offset() == 0) else {
-            return alone(&self.source, start.offset(), &self.trail, &self.carriers, &self.carrier).await;
+            return alone(
+                &self.source,
+                start.offset(),
+                &self.trail,
+                (&self.carriers, &self.carrier),
+                self.size,
+            )
+            .await;
         };
         self.opened.notify_one();
         let Some(first) = shared.recv().await else {
-            return alone(&self.source, 0, &self.trail, &self.carriers, &self.carrier).await;
+            return alone(&self.source, 0, &self.trail, (&self.carriers, &self.carrier), self.size).await;
         };
         let taking = Taking {
             at: 0,
@@ -123,7 +131,7 @@ impl Tap {
             from: From::Feed(shared),
             source: Arc::clone(&self.source),
             trail: self.trail.clone(),
-            carriers: Arc::clone(&self.carriers),
+            carriers: self.carriers.clone(),
             carrier: Arc::downgrade(&self.carrier),
         };
         Ok(stream::try_unfold(taking, Taking::next).boxed())
@@ -135,11 +143,10 @@ async fn alone(
     source: &Source,
     at: u64,
     trail: &Trail,
-    carriers: &Arc<Semaphore>,
-    carrier: &OnceCell<OwnedSemaphorePermit>,
+    (carriers, carrier): (&Carriers, &OnceCell<Carrier>),
+    size: u64,
 ) -> Result<Blob, TransportError> {
-    // They are never closed; without a place it would be read all the same.
-    let _place = carrier.get_or_try_init(|| Arc::clone(carriers).acquire_owned()).await.is_ok();
+    carrier.get_or_init(|| carriers.take(size)).await;
     source(Start::at(at, trail)).await
 }
 
@@ -151,9 +158,9 @@ struct Taking {
     from: From,
     source: Source,
     trail: Trail,
-    carriers: Arc<Semaphore>,
+    carriers: Carriers,
     /// Its place ends with the tap, also when a connection keeps the stream for longer.
-    carrier: Weak<OnceCell<OwnedSemaphorePermit>>,
+    carrier: Weak<OnceCell<Carrier>>,
 }
 
 enum From {
@@ -175,7 +182,9 @@ impl Taking {
                         return Ok(Some(self.took(piece)));
                     }
                     let Some(carrier) = self.carrier.upgrade() else { return Ok(None) };
-                    let blob = alone(&self.source, self.at, &self.trail, &self.carriers, &carrier).await?;
+                    let blob =
+                        alone(&self.source, self.at, &self.trail, (&self.carriers, &carrier), self.size)
+                            .await?;
                     self.from = From::Alone(blob);
                 }
                 From::Alone(blob) => {

@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod auth;
+mod carriers;
 mod clock;
 pub mod config;
 mod error;
@@ -34,6 +35,7 @@ mod start;
 mod stream;
 
 pub use archive::{Archive, ArchiveError, ArchiveKind};
+pub use carriers::{Carrier, Carriers};
 pub use clock::{Clock, Pause, SystemClock};
 pub use error::TransportError;
 pub use feed::{Feed, Source, Tap};

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt as _;
 use manifest_core::{Descriptor, Digest, MediaType};
 use tokio::time::Instant;
 
@@ -53,13 +54,9 @@ impl Counted {
 }
 
 /// A feed with so many taps and so many carriers, one of which is the feed's.
-fn feed(
-    counted: &Counted,
-    taps: usize,
-    carriers: usize,
-) -> (BoxFuture<'static, ()>, Vec<Tap>, Arc<Semaphore>) {
-    let carriers = Arc::new(Semaphore::new(carriers));
-    let carrier = Arc::clone(&carriers).try_acquire_owned().unwrap();
+fn feed(counted: &Counted, taps: usize, carriers: usize) -> (BoxFuture<'static, ()>, Vec<Tap>, Carriers) {
+    let carriers = Carriers::new(carriers);
+    let carrier = carriers.take(u64::MAX).now_or_never().unwrap();
     let size = (PIECES * PIECE) as u64;
     let (feed, taps) = Feed::new(&counted.source(), size, taps, &carriers);
     (Box::pin(feed.run(carrier)), taps, carriers)
@@ -86,7 +83,7 @@ async fn what_several_take_is_read_once_at_the_pace_of_the_slowest() {
     assert_eq!([&one, &two, &three], [&Counted::content(); 3]);
     assert_eq!(counted.counts(), (1, PIECES));
     assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
-    assert_eq!(carriers.available_permits(), 1);
+    assert_eq!(carriers.free(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +123,7 @@ async fn when_the_source_breaks_off_each_goes_on_for_itself() {
     let (two, one) = (done(taps.pop().unwrap()), done(taps.pop().unwrap()));
     let ((), one, two) = tokio::join!(run, one, two);
     assert_eq!([&one, &two], [&Counted::content(); 2]);
-    assert_eq!((counted.counts().0, carriers.available_permits()), (3, 1));
+    assert_eq!((counted.counts().0, carriers.free()), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
