@@ -236,6 +236,28 @@ fn where_nobody_compares_the_tag_is_read_back() {
 }
 
 #[test]
+fn an_archive_appears_when_no_tag_is_taken_over_any_more() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    ours(&cli, &["linux/amd64"]);
+    registry.ignore_preconditions();
+    let file = cli.workspace.path().join("app.tar");
+    let words = format!("{} oci-archive:{}:1", merging(&registry, "1"), file.display());
+    // The first look is before the tag is set, the second is behind it.
+    let read_back = (Method::Head, "/v2/app/manifests/1", 1);
+    let ran = meanwhile(&cli, &registry, read_back, &words, || {
+        assert!(registry.tag("app", "1").is_some() && !file.exists());
+        theirs(&registry, &["linux/arm64"], "1");
+    });
+    assert_eq!(
+        (ran.code, architectures(&registry, "1")),
+        (Some(0), vec!["amd64".to_owned(), "arm64".to_owned()]),
+        "{ran:?}"
+    );
+    let digest = registry.tag("app", "1").unwrap();
+    cli.ok(&format!("inspect oci-archive:{}@{digest}", file.display()));
+}
+
+#[test]
 fn a_registry_that_compares_is_not_warned_of() {
     let (cli, registry) = (Cli::new(), FakeRegistry::start());
     ours(&cli, &["linux/amd64"]);

@@ -147,9 +147,11 @@ impl<'a> Course<'a> {
                 lot.settle(done)
             });
             try_join_all(looking).await?;
-            self.move_tags(lots, progress).await?;
+            self.move_tags(lots, &[Age::Old, Age::New], progress).await?;
         }
         self.verify(lots, progress).await?;
+        // What begins again must not find an archive that it has written itself.
+        self.move_tags(lots, &[Age::Archive], progress).await?;
         for lot in lots.iter().filter(|lot| lot.is_on()) {
             progress.step(&lot.target().place, Step::Done);
         }
@@ -185,8 +187,13 @@ impl<'a> Course<'a> {
 
     /// Moves the tags at all targets, those first that there were before: when one cannot be moved, what moved can go
     /// back, which for a new tag not every registry allows.
-    async fn move_tags(&self, lots: &mut [Lot<'_>], progress: &dyn Progress) -> Result<(), PublishError> {
-        for age in [Age::Old, Age::New, Age::Archive] {
+    async fn move_tags(
+        &self,
+        lots: &mut [Lot<'_>],
+        ages: &[Age],
+        progress: &dyn Progress,
+    ) -> Result<(), PublishError> {
+        for age in ages.iter().copied() {
             for at in 0..lots.len() {
                 let Some(lot) = lots.get_mut(at).filter(|lot| lot.is_on()) else { continue };
                 let Err((tag, source)) = lot.move_tags(age, self, progress).await else { continue };
