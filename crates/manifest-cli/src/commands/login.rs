@@ -66,13 +66,14 @@ impl Login {
             None => ask_username(context, &key).await?,
         };
         let password = self.password(context, &username, &key).await?;
-        self.check(context, &key, &username, &password).await?;
+        let login = Credential::Basic { username: username.clone(), password: password.clone() };
+        self.check(context, &key, login.clone()).await?;
         let kept_in = file.save(&key, &username, &password).await?;
         let text = format!("Login of {username} at {key} kept in {kept_in}\n");
         let report = Report { schema: "login/1", registry: key.to_string(), username: &username, kept_in };
         context.ui.result(&text, &report)?;
         if self.connection.authfile.is_none() && self.compat_auth_file.is_none() {
-            self.tell_what_goes_first(context, &key, &username, &password).await?;
+            tell_what_goes_first(context, &key, &login).await?;
         }
         Ok(0)
     }
@@ -93,14 +94,7 @@ impl Login {
         Ok(0)
     }
 
-    async fn check(
-        &self,
-        context: &Context,
-        key: &LoginKey,
-        username: &str,
-        password: &Secret,
-    ) -> Result<(), CliError> {
-        let login = Credential::Basic { username: username.to_owned(), password: password.clone() };
+    async fn check(&self, context: &Context, key: &LoginKey, login: Credential) -> Result<(), CliError> {
         let configuration = context.configuration()?;
         let search = context.logins(configuration, None)?.with_login(key.host(), login, "this command");
         let hosts = BTreeSet::from([key.host().to_owned()]);
@@ -128,25 +122,18 @@ impl Login {
         }
         ask_password(username, key.host())
     }
+}
 
-    /// Says so when another place would be found before the one that the login was kept in.
-    async fn tell_what_goes_first(
-        &self,
-        context: &Context,
-        key: &LoginKey,
-        username: &str,
-        password: &Secret,
-    ) -> Result<(), CliError> {
-        let kept = Credential::Basic { username: username.to_owned(), password: password.clone() };
-        match context.logins(context.configuration()?, None)?.lookup(key.host(), key.path()).await? {
-            Some(found) if found.login != kept => {
-                let origin = found.origin;
-                context.ui.note(format_args!("warning: the login in {origin} is found before this one"));
-            }
-            _ => {}
+/// Says so when another place would be found before the one that the login was kept in.
+async fn tell_what_goes_first(context: &Context, key: &LoginKey, kept: &Credential) -> Result<(), CliError> {
+    match context.logins(context.configuration()?, None)?.lookup(key.host(), key.path()).await? {
+        Some(found) if found.login != *kept => {
+            let origin = found.origin;
+            context.ui.note(format_args!("warning: the login in {origin} is found before this one"));
         }
-        Ok(())
+        _ => {}
     }
+    Ok(())
 }
 
 /// The file that the login of a registry is kept in, or all logins.
