@@ -36,7 +36,7 @@ pub enum JsonError {
 ///
 /// # Errors
 /// The first offence, see [`JsonError`].
-pub(crate) fn check(bytes: &[u8]) -> Result<(), JsonError> {
+pub fn check(bytes: &[u8]) -> Result<(), JsonError> {
     let fault = RefCell::new(None);
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let scan = Scan { depth: 0, fault: &fault };

@@ -44,7 +44,7 @@ pub use document::{DecodeError, Document, MAX_MANIFEST_SIZE};
 pub use format::{EncodeError, Encoded, Format, UnknownFormat};
 pub use image::{ImageManifest, MAX_CONFIG_SIZE};
 pub use interop::InteropError;
-pub use json::{Extra, JsonError, MAX_DEPTH};
+pub use json::{Extra, JsonError, MAX_DEPTH, check as check_json};
 pub use list::{
     ATTESTATION_TYPE_ANNOTATION, ATTESTED_ANNOTATION, Added, Annotate, AnnotateList, EditError, List,
     OnConflict, Slot, ZSTD_ANNOTATION,
