@@ -1,6 +1,7 @@
 //! A repository, a layout or an archive: the place where images are read from and written to.
 
 mod ability;
+mod addition;
 mod look;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ mod referrers;
 mod remote;
 mod tag;
 
+pub use addition::{Added, Addition, LookBack, Onto};
 pub use referrers::Noted;
 use referrers::with_subject;
 use remote::Mirror;

@@ -1,0 +1,161 @@
+//! Tags to whose manifests several add at the same time, each something of their own: signatures, and the index that
+//! stands in for the referrers API.
+//!
+//! Where the place compares ([`Guard`]) nobody loses anything. Elsewhere a write may take away what somebody else wrote
+//! between our look and our write; who looks again sees that, and adds his own once more.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use manifest_core::{Digest, MediaType, Tag};
+
+use super::{Place, Which};
+use crate::error::TransportError;
+use crate::layout::is_no_layout_yet;
+use crate::location::Pick;
+use crate::manifest::{At, Fetched};
+use crate::registry::{Expect, Guard, digest_etag};
+use crate::retry::{Hint, RetryPolicy};
+
+/// How often what was written may be gone again.
+const LOST_ROUNDS: u32 = 8;
+/// How often somebody else may be quicker. Each time one of them got done, so this is about how many writers there may
+/// be at once.
+const BEATEN_ROUNDS: u32 = 64;
+
+/// Something that is added to the manifest of a tag, whatever others add to it.
+pub trait Addition: Sync {
+    /// Why it cannot be added.
+    type Error: From<TransportError>;
+
+    /// The manifest that the tag should mean instead of `now`; called again when somebody else was quicker. Everything that
+    /// the manifest names has to be there when this returns.
+    fn onto(&self, now: Option<&Fetched>) -> impl Future<Output = Result<Onto, Self::Error>> + Send;
+}
+
+/// What is to become of a tag.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Onto {
+    /// Nothing: what is added is in it already.
+    Within,
+    /// A manifest with the addition.
+    Document(MediaType, Bytes),
+    /// Nothing: it is something else, and cannot be added to.
+    Never,
+}
+
+/// When it is looked whether an addition has stayed, at a place that does not compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LookBack {
+    /// When it was written.
+    AtOnce,
+    /// The caller adds it once more, a little later.
+    Later,
+}
+
+/// What came of an addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Added {
+    /// It was there.
+    Present,
+    /// It is all that there is.
+    Written,
+    /// It stands beside what there was.
+    Joined,
+    /// The tag is something else, and stays so.
+    Never,
+}
+
+impl Place {
+    /// Adds something to the manifest of a tag, or makes that with nothing else in it; what others add at the same time
+    /// stays. What it came to, and whether nobody can have taken it away meanwhile.
+    ///
+    /// # Errors
+    /// [`TransportError::Contended`] when what was added was lost eight times, or others were quicker 64 times;
+    /// [`TransportError::ReadOnly`]; those of the addition, and of reading and writing.
+    pub async fn add_to<A: Addition>(
+        &self,
+        name: &str,
+        addition: &A,
+        look_back: LookBack,
+    ) -> Result<(Added, bool), A::Error> {
+        let (mut lost, mut beaten, mut done) = (0, 0, Added::Present);
+        while lost < LOST_ROUNDS && beaten < BEATEN_ROUNDS {
+            self.pause_between(lost, beaten).await;
+            let now = self.named(name).await?;
+            let document = match addition.onto(now.as_ref().map(|(now, _)| now)).await? {
+                Onto::Within => return Ok((done, true)),
+                Onto::Never => return Ok((Added::Never, true)),
+                Onto::Document(media_type, bytes) => (media_type, bytes),
+            };
+            let how = if now.is_none() { Added::Written } else { Added::Joined };
+            let guard = match now {
+                None => Guard { expect: Expect::Absent, before: Some(None) },
+                Some((now, etag)) => {
+                    Guard { expect: etag.map_or(Expect::Any, Expect::ETag), before: Some(Some(now.digest)) }
+                }
+            };
+            let ours = Digest::sha256(&document.1);
+            match self.put_named(Some(name), &document.0, document.1, &guard).await {
+                Ok(()) => done = how,
+                Err(TransportError::Moved { .. }) => {
+                    beaten += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let is_sure = guard.expect != Expect::Any && self.is_known_to_compare();
+            if is_sure || look_back == LookBack::Later || self.named_digest(name).await? == Some(ours) {
+                return Ok((how, is_sure));
+            }
+            lost += 1;
+        }
+        Err(TransportError::Contended { name: format!("{self}:{name}"), rounds: lost + beaten }.into())
+    }
+
+    /// What a tag means now, with its entity tag where there is one; no mirror is asked.
+    async fn named(&self, name: &str) -> Result<Option<(Fetched, Option<String>)>, TransportError> {
+        let read = match self {
+            Self::Repository(remote) => {
+                let tag: Tag = name.parse().map_err(|error| TransportError::Protocol {
+                    request: format!("GET {self}:{name}"),
+                    what: format!("{error}"),
+                })?;
+                remote.registry.tagged_manifest(&remote.path, &At::Tag(tag)).await
+            }
+            _ => self.manifest(&Which::Local(Pick::Name(name.to_owned()))).await.map(|now| {
+                let etag = digest_etag(&now.digest);
+                (now, Some(etag))
+            }),
+        };
+        match read {
+            Err(TransportError::NotFound(_)) => Ok(None),
+            Err(error) if is_no_layout_yet(&error) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Whether it is known that the place honours a [`Guard`], as [`compares`](Self::compares) or a refusal has shown.
+    pub fn is_known_to_compare(&self) -> bool {
+        match self {
+            Self::Repository(remote) => remote.registry.is_known_to_compare(),
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => true,
+        }
+    }
+
+    /// Who was beaten waits briefly, since somebody got done; who lost something, longer: there are several who do not
+    /// see each other.
+    async fn pause_between(&self, lost: u32, beaten: u32) {
+        let Self::Repository(remote) = self else { return };
+        let Some(rounds) = (lost + beaten).checked_sub(1) else { return };
+        let (base, cap) = if lost > 0 { (250, 5_000) } else { (40, 1_000) };
+        let (base, cap) = (Duration::from_millis(base), Duration::from_millis(cap));
+        let pauses = RetryPolicy { base, cap, ..RetryPolicy::default() };
+        let clock = remote.registry.clock();
+        clock.pause(pauses.pause(rounds, Hint::None, clock.chance())).await;
+    }
+}
