@@ -31,9 +31,10 @@ use crate::stream::{Blob, collect};
 
 mod referrers;
 mod remote;
+mod small;
 mod tag;
 
-pub use addition::{Added, Addition, LookBack, Onto};
+pub use addition::{Added, Addition, LookBack, Onto, Tagged};
 pub use referrers::Noted;
 use referrers::with_subject;
 use remote::Mirror;

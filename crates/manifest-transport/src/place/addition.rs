@@ -46,6 +46,16 @@ pub enum Onto {
     Never,
 }
 
+/// What a tag means, with its manifest.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Tagged {
+    /// The manifest.
+    pub manifest: Fetched,
+    /// The entity tag, for [`Expect::ETag`], where the place gives one.
+    pub etag: Option<String>,
+}
+
 /// When it is looked whether an addition has stayed, at a place that does not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,11 +93,32 @@ impl Place {
         addition: &A,
         look_back: LookBack,
     ) -> Result<(Added, bool), A::Error> {
+        let now = self.tagged(name).await?;
+        self.add_over(name, now, addition, look_back).await
+    }
+
+    /// The same for a tag that has just been read.
+    ///
+    /// # Errors
+    /// As [`add_to`](Self::add_to).
+    pub async fn add_over<A: Addition>(
+        &self,
+        name: &str,
+        seen: Option<Tagged>,
+        addition: &A,
+        look_back: LookBack,
+    ) -> Result<(Added, bool), A::Error> {
         let (mut lost, mut beaten, mut done) = (0, 0, Added::Present);
+        let mut seen = Some(seen);
         while lost < LOST_ROUNDS && beaten < BEATEN_ROUNDS {
-            self.pause_between(lost, beaten).await;
-            let now = self.named(name).await?;
-            let document = match addition.onto(now.as_ref().map(|(now, _)| now)).await? {
+            let now = match seen.take() {
+                Some(now) => now,
+                None => {
+                    self.pause_between(lost, beaten).await;
+                    self.tagged(name).await?
+                }
+            };
+            let document = match addition.onto(now.as_ref().map(|now| &now.manifest)).await? {
                 Onto::Within => return Ok((done, true)),
                 Onto::Never => return Ok((Added::Never, true)),
                 Onto::Document(media_type, bytes) => (media_type, bytes),
@@ -95,8 +126,9 @@ impl Place {
             let how = if now.is_none() { Added::Written } else { Added::Joined };
             let guard = match now {
                 None => Guard { expect: Expect::Absent, before: Some(None) },
-                Some((now, etag)) => {
-                    Guard { expect: etag.map_or(Expect::Any, Expect::ETag), before: Some(Some(now.digest)) }
+                Some(Tagged { manifest, etag }) => {
+                    let expect = etag.map_or(Expect::Any, Expect::ETag);
+                    Guard { expect, before: Some(Some(manifest.digest)) }
                 }
             };
             let ours = Digest::sha256(&document.1);
@@ -117,8 +149,11 @@ impl Place {
         Err(TransportError::Contended { name: format!("{self}:{name}"), rounds: lost + beaten }.into())
     }
 
-    /// What a tag means now, with its entity tag where there is one; no mirror is asked.
-    async fn named(&self, name: &str) -> Result<Option<(Fetched, Option<String>)>, TransportError> {
+    /// What a tag means now, with its manifest; `None` when there is no such tag. No mirror is asked.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest).
+    pub async fn tagged(&self, name: &str) -> Result<Option<Tagged>, TransportError> {
         let read = match self {
             Self::Repository(remote) => {
                 let tag: Tag = name.parse().map_err(|error| TransportError::Protocol {
@@ -135,7 +170,7 @@ impl Place {
         match read {
             Err(TransportError::NotFound(_)) => Ok(None),
             Err(error) if is_no_layout_yet(&error) => Ok(None),
-            read => read.map(Some),
+            read => read.map(|(manifest, etag)| Some(Tagged { manifest, etag })),
         }
     }
 
