@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::tags::Found;
 
+pub(crate) use sign::{join, put_config};
+
 /// How many manifests may hang on one another: what refers to what refers … to the list.
 pub const MAX_REFERRER_DEPTH: usize = 4;
 /// Referrers that one publication takes along.

@@ -46,7 +46,9 @@ pub use location::{Location, LocationError, Pick};
 pub use manifest::{At, Fetched, Origin};
 pub use observe::{Event, Observer, Silent};
 pub use offer::Offer;
-pub use place::{Added, Addition, LookBack, Noted, Onto, Place, RemoteRepository, Tagged, Transport, Which};
+pub use place::{
+    Added, Addition, LookBack, Noted, Onto, Place, RemoteRepository, Stays, Tagged, Transport, Which,
+};
 pub use reader::Reader;
 pub use registry::{Check, Deleted, Expect, Guard, Mounted, Opener, Pieced, TagState};
 pub use retry::RetryPolicy;

@@ -34,7 +34,7 @@ mod remote;
 mod small;
 mod tag;
 
-pub use addition::{Added, Addition, LookBack, Onto, Tagged};
+pub use addition::{Added, Addition, LookBack, Onto, Stays, Tagged};
 pub use referrers::Noted;
 use referrers::with_subject;
 use remote::Mirror;

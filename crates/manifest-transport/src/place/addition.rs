@@ -66,6 +66,18 @@ pub enum LookBack {
     Later,
 }
 
+/// Whether somebody else can have taken away what was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stays {
+    /// Nobody can: the place compares, or it was read back.
+    Surely,
+    /// Nobody can if the place compares, which is not known yet.
+    IfCompared,
+    /// Anybody can have.
+    Perhaps,
+}
+
 /// What came of an addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -82,7 +94,7 @@ pub enum Added {
 
 impl Place {
     /// Adds something to the manifest of a tag, or makes that with nothing else in it; what others add at the same time
-    /// stays. What it came to, and whether nobody can have taken it away meanwhile.
+    /// stays. What it came to, and whether it has stayed.
     ///
     /// # Errors
     /// [`TransportError::Contended`] when what was added was lost eight times, or others were quicker 64 times;
@@ -92,7 +104,7 @@ impl Place {
         name: &str,
         addition: &A,
         look_back: LookBack,
-    ) -> Result<(Added, bool), A::Error> {
+    ) -> Result<(Added, Stays), A::Error> {
         let now = self.tagged(name).await?;
         self.add_over(name, now, addition, look_back).await
     }
@@ -107,7 +119,7 @@ impl Place {
         seen: Option<Tagged>,
         addition: &A,
         look_back: LookBack,
-    ) -> Result<(Added, bool), A::Error> {
+    ) -> Result<(Added, Stays), A::Error> {
         let (mut lost, mut beaten, mut done) = (0, 0, Added::Present);
         let mut seen = Some(seen);
         while lost < LOST_ROUNDS && beaten < BEATEN_ROUNDS {
@@ -119,8 +131,8 @@ impl Place {
                 }
             };
             let document = match addition.onto(now.as_ref().map(|now| &now.manifest)).await? {
-                Onto::Within => return Ok((done, true)),
-                Onto::Never => return Ok((Added::Never, true)),
+                Onto::Within => return Ok((done, Stays::Surely)),
+                Onto::Never => return Ok((Added::Never, Stays::Surely)),
                 Onto::Document(media_type, bytes) => (media_type, bytes),
             };
             let how = if now.is_none() { Added::Written } else { Added::Joined };
@@ -140,9 +152,16 @@ impl Place {
                 }
                 Err(error) => return Err(error.into()),
             }
-            let is_sure = guard.expect != Expect::Any && self.is_known_to_compare();
-            if is_sure || look_back == LookBack::Later || self.named_digest(name).await? == Some(ours) {
-                return Ok((how, is_sure));
+            let stays = match (guard.expect != Expect::Any, self.is_known_to_compare()) {
+                (true, true) => return Ok((how, Stays::Surely)),
+                (true, false) => Stays::IfCompared,
+                (false, _) => Stays::Perhaps,
+            };
+            if look_back == LookBack::Later {
+                return Ok((how, stays));
+            }
+            if self.named_digest(name).await? == Some(ours) {
+                return Ok((how, Stays::Surely));
             }
             lost += 1;
         }

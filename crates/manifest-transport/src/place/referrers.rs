@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest, Document, Format, Kind, List, MediaType, Tag};
 
-use super::{Added, Addition, LookBack, Onto, Place};
+use super::{Added, Addition, LookBack, Onto, Place, Stays};
 use crate::error::TransportError;
 use crate::layout::is_no_layout_yet;
 use crate::manifest::Fetched;
@@ -145,7 +145,7 @@ impl Place {
         Ok(self.put_referrer_unseen(referrer, LookBack::AtOnce).await?.0)
     }
 
-    /// The same, where it may be looked later whether it has stayed; whether nobody can have taken it away meanwhile.
+    /// The same, where it may be looked later whether it has stayed; whether it has stayed.
     ///
     /// # Errors
     /// As [`put_referrer`](Self::put_referrer).
@@ -153,31 +153,31 @@ impl Place {
         &self,
         referrer: &Fetched,
         look_back: LookBack,
-    ) -> Result<(Noted, bool), TransportError> {
+    ) -> Result<(Noted, Stays), TransportError> {
         let (_, descriptor) = self.subject_of(referrer)?;
         let Fetched { digest, media_type, bytes, .. } = referrer;
         match self {
             Self::Repository(remote) => {
                 let manifest = (media_type, bytes.clone());
                 if remote.registry.put_referrer(&remote.path, digest, manifest).await? {
-                    return Ok((Noted::ByRegistry, true));
+                    return Ok((Noted::ByRegistry, Stays::Surely));
                 }
-                let (tag, _, is_sure) = self.note_referrer(referrer, look_back).await?;
-                Ok((Noted::ByTag(tag), is_sure))
+                let (tag, _, stays) = self.note_referrer(referrer, look_back).await?;
+                Ok((Noted::ByTag(tag), stays))
             }
             Self::Layout(layout) => {
                 layout.put_manifest(digest, bytes).await?;
                 // Annotations of the manifest must not become its name there.
                 let mut descriptor = descriptor;
                 descriptor.annotations.retain(|key, _| !is_name(key));
-                layout.list_unless_listed(descriptor).await.map(|()| (Noted::ByLayout, true))
+                layout.list_unless_listed(descriptor).await.map(|()| (Noted::ByLayout, Stays::Surely))
             }
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }
 
     /// Adds a manifest that is there to the index under the tag that stands in for the referrers API, unless it is in it: the
-    /// tag, what it came to, and whether nobody can have taken it away meanwhile.
+    /// tag, what it came to, and whether it has stayed.
     ///
     /// # Errors
     /// As [`put_referrer`](Self::put_referrer).
@@ -185,12 +185,22 @@ impl Place {
         &self,
         referrer: &Fetched,
         look_back: LookBack,
-    ) -> Result<(Tag, Added, bool), TransportError> {
+    ) -> Result<(Tag, Added, Stays), TransportError> {
         let (subject, descriptor) = self.subject_of(referrer)?;
         let tag = Tag::of_referrers(&subject);
         let noted = NotedReferrer { name: format!("{self}:{tag}"), descriptor };
-        let (added, is_sure) = self.add_to(tag.as_str(), &noted, look_back).await?;
-        Ok((tag, added, is_sure))
+        let (added, stays) = self.add_to(tag.as_str(), &noted, look_back).await?;
+        Ok((tag, added, stays))
+    }
+
+    /// Takes a manifest out of the index under the tag that stands in for the referrers API, if it is there; that of a
+    /// registry with the API does so itself.
+    ///
+    /// # Errors
+    /// As [`add_to`](Self::add_to).
+    pub async fn forget_referrer(&self, tag: &Tag, referrer: &Digest) -> Result<(), TransportError> {
+        let forgotten = Forgotten { name: format!("{self}:{tag}"), referrer: *referrer };
+        self.add_to(tag.as_str(), &forgotten, LookBack::AtOnce).await.map(drop)
     }
 
     fn subject_of(&self, referrer: &Fetched) -> Result<(Digest, Descriptor), TransportError> {
@@ -224,12 +234,39 @@ impl Addition for NotedReferrer {
             return Ok(Onto::Within);
         }
         list.append(self.descriptor.clone());
-        let index = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
-            request: format!("PUT {}", self.name),
-            what: error.to_string(),
-        })?;
-        Ok(Onto::Document(index.media_type, index.bytes.into()))
+        encoded(&list, &self.name)
     }
+}
+
+/// An entry that is not to be in that index.
+struct Forgotten {
+    /// The tag, as messages show it.
+    name: String,
+    referrer: Digest,
+}
+
+impl Addition for Forgotten {
+    type Error = TransportError;
+
+    async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, TransportError> {
+        let Some(Document::List(list, Format::Oci)) = now.map(|now| &now.document) else {
+            return Ok(Onto::Within);
+        };
+        if list.entry(&self.referrer).is_none() {
+            return Ok(Onto::Within);
+        }
+        let mut list = list.clone();
+        list.retain(|entry| entry.digest != self.referrer);
+        encoded(&list, &self.name)
+    }
+}
+
+fn encoded(list: &List, name: &str) -> Result<Onto, TransportError> {
+    let index = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
+        request: format!("PUT {name}"),
+        what: error.to_string(),
+    })?;
+    Ok(Onto::Document(index.media_type, index.bytes.into()))
 }
 
 /// A manifest that has a subject; `None` for others, most of which are not even parsed for that.
