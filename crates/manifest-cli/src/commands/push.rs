@@ -162,6 +162,7 @@ impl Push {
             with: with(&self.with, &record, list.digest, &transport),
             conflict: self.gates.conflict(),
             settle: self.settle,
+            ..PushOptions::default()
         };
         let (gates, wanted) = (self.gates.of_ours(), self.gates.truth());
         let judged = judge_truth(&transport, content, &store, (&gates, &wanted), options.jobs);
