@@ -288,6 +288,19 @@ impl Place {
         }
     }
 
+    /// Whether the place may hold something already: all do, but repositories that their registry has never heard of.
+    ///
+    /// A repository in which nothing was ever tagged may be unknown although it has content.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn is_known(&self) -> Result<bool, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.knows(&remote.path).await,
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Ok(true),
+        }
+    }
+
     /// Whether the place has a manifest.
     ///
     /// # Errors
