@@ -1,5 +1,6 @@
 //! What the target has and what it lacks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -38,7 +39,11 @@ pub(crate) struct Origins<'a> {
     pub(crate) here: Option<&'a Place>,
 }
 
-impl Origins<'_> {
+impl<'a> Origins<'a> {
+    fn source_of(&self, entry: &Digest) -> Result<&'a Source, PublishError> {
+        self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))
+    }
+
     /// The place of a source, as a record keeps it.
     pub(crate) fn place(&self, text: &str) -> Result<Place, PublishError> {
         let refused = |source| PublishError::Place(text.to_owned(), source);
@@ -52,15 +57,21 @@ impl Origins<'_> {
 
     /// The place of an entry.
     pub(crate) fn of(&self, entry: &Digest) -> Result<Place, PublishError> {
-        let source = self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))?;
-        self.place(&source.place)
+        self.place(&self.source_of(entry)?.place)
     }
 }
 
 /// Pairs every entry with its source.
 fn wanted(entries: &[Descriptor], origins: Origins<'_>) -> Result<Vec<Wanted>, PublishError> {
-    let one = |entry: &Descriptor| Ok(Wanted { entry: entry.clone(), from: origins.of(&entry.digest)? });
-    let mut seen = BTreeSet::new();
+    let (mut places, mut seen) = (BTreeMap::<&str, Place>::new(), BTreeSet::new());
+    let one = |entry: &Descriptor| {
+        let place = origins.source_of(&entry.digest)?.place.as_str();
+        let from = match places.entry(place) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(origins.place(place)?).clone(),
+        };
+        Ok(Wanted { entry: entry.clone(), from })
+    };
     entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
 }
 

@@ -134,8 +134,8 @@ impl From<Digest> for Which {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Place {
-    /// A repository of a registry.
-    Repository(RemoteRepository),
+    /// A repository of a registry. A push of many images holds the same one many times.
+    Repository(Arc<RemoteRepository>),
     /// An OCI image layout.
     Layout(Layout),
     /// An archive, which can only be read from.
