@@ -8,9 +8,12 @@
 //! This crate opens no sockets, reads no clock and prints nothing. Where signatures are kept is for others to know.
 
 mod error;
+mod passphrase;
 mod payload;
 mod signer;
+pub mod sigstore;
 
 pub use error::{Refusal, SignError};
+pub use passphrase::Passphrase;
 pub use payload::{MAX_PAYLOAD_SIZE, Payload, PayloadError, PayloadType};
 pub use signer::{KeyId, Signer};
