@@ -1,19 +1,20 @@
-//! What opens a key.
+//! What locks a key.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A passphrase. Its memory is cleared when it is dropped, and no message shows it.
+/// The passphrase of a key. Its memory is zeroed when it goes, and it is not printed.
+#[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {
-    /// Takes the passphrase as it is; a newline at its end would be part of it.
-    pub fn new(secret: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(secret.into()))
+    /// Takes the bytes exactly as they are: whoever reads a file or a line removes its end.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
     }
 
-    /// The secret itself.
+    /// The bytes of it.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -22,5 +23,15 @@ impl Passphrase {
 impl fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Passphrase(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_not_printed() {
+        assert_eq!(format!("{:?}", Passphrase::new("open sesame")), "Passphrase(***)");
     }
 }
