@@ -51,7 +51,8 @@ pub(crate) fn run(options: &Options) -> Vec<Part> {
     }
     let rows = race::run(contestants, &[&registry], options.runs);
     let goals = vec![
-        Goal::AtMost(OURS_TWO, Requests, 11.0),
+        // Five manifests, five configurations, the tag that may not lose a platform, and the list.
+        Goal::AtMost(OURS_TWO, Requests, 12.0),
         Goal::Part(OURS_TWO, BUILDAH_TWO, Wall, 0.25),
         Goal::Part(OURS_SEVEN, BUILDAH_SEVEN, Wall, 0.125),
         Goal::Part(OURS_TWO, ORAS, Wall, 0.7),
@@ -67,18 +68,19 @@ pub(crate) fn run(options: &Options) -> Vec<Part> {
 }
 
 fn ours<'a>(images: &'a Images, refs: &'a [String]) -> Vec<Contestant<'a>> {
-    let push =
-        |round, ours: &Ours| ours.step(&["push", "list", &images.tagged(&format!("manifest-{round}"))]);
+    let push = |way: &str, round, ours: &Ours| {
+        ours.step(&["push", "list", &images.tagged(&format!("manifest-{way}-{round}"))])
+    };
     let two = move |round| {
         let ours = fresh();
-        let steps = [ours.step(&words(&["create", "list"], refs, &[])), push(round, &ours)];
+        let steps = [ours.step(&words(&["create", "list"], refs, &[])), push("two", round, &ours)];
         Job::of(steps).keeping(ours)
     };
     let seven = move |round| {
         let ours = fresh();
         let adds = refs.iter().map(|image| ours.step(&["add", "list", image]));
         let create = ours.step(&["create", "list"]);
-        let steps: Vec<_> = [create].into_iter().chain(adds).chain([push(round, &ours)]).collect();
+        let steps: Vec<_> = [create].into_iter().chain(adds).chain([push("seven", round, &ours)]).collect();
         Job::of(steps).keeping(ours)
     };
     vec![Contestant::new(OURS_TWO, two), Contestant::new(OURS_SEVEN, seven)]

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::Command;
 
-use manifest_testkit::{FakeRegistry, Image, Index, Method, Ran, TokenServer, Workspace};
+use manifest_testkit::{FakeRegistry, Gate, Image, Index, Method, Ran, TokenServer, Workspace};
 
 use super::{MANIFEST, manifest};
 
@@ -181,4 +183,23 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             }
         }
     }
+}
+
+#[test]
+fn a_program_that_is_killed_leaves_no_core_dump() {
+    let (workspace, registry) = (Workspace::new(), FakeRegistry::start());
+    let gate = Gate::new();
+    registry.on(Method::Get, "/v2/app/manifests/*").hold(&gate);
+    let mut command = workspace.command("/bin/sh");
+    let line = format!("ulimit -c unlimited; exec {MANIFEST} inspect docker://{}/app:1", registry.address());
+    let mut child = command.arg("-c").arg(line).spawn().unwrap();
+    gate.wait_for_blocking(1);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    let killed = Command::new("kill").arg("-ABRT").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    let status = child.wait().unwrap();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+    gate.open();
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use manifest_testkit::{FakeRegistry, Image};
+use manifest_testkit::{FakeRegistry, Image, Method, Request};
 use serde_json::Value;
 
 use crate::in_process::Cli;
@@ -163,4 +163,55 @@ fn a_push_that_cannot_be_noted_is_done_all_the_same() {
         "{ran:?}"
     );
     assert_eq!(index(&cli)["manifests"].as_array().unwrap().len(), 1);
+}
+
+/// Five images in layouts, whose layers are small but for one.
+fn five(cli: &Cli) {
+    let platforms = ["amd64", "arm64", "s390x", "riscv64", "ppc64le"];
+    let images: Vec<String> = (1..)
+        .zip(platforms)
+        .map(|(seed, arch)| {
+            let size = if seed == 1 { 100_000 } else { 1_000 };
+            let image = Image::new(&format!("linux/{arch}")).layers(2, size, seed);
+            cli.put(&image, &format!("five-{arch}")).to_string()
+        })
+        .collect();
+    cli.ok(&format!("create five {}", images.join(" ")));
+}
+
+fn asked_for(registry: &FakeRegistry, what: &str) -> usize {
+    let is_asked = |request: &&Request| request.method == Method::Head && request.target.contains(what);
+    registry.requests().iter().filter(is_asked).count()
+}
+
+#[test]
+fn a_repository_that_nobody_has_heard_of_is_asked_for_little() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    five(&cli);
+    cli.ok(&format!("push five docker://{}/new:1", registry.address()));
+    assert_eq!(asked_for(&registry, "/manifests/sha256:"), 0);
+    // The two large layers, and the first of those that are small.
+    assert_eq!(asked_for(&registry, "/blobs/"), 3);
+    registry.clear_requests();
+    cli.ok("create other");
+    cli.ok(&format!("add other --all docker://{}/new:1", registry.address()));
+    cli.ok(&format!("push five docker://{}/new:2", registry.address()));
+    assert_eq!(asked_for(&registry, "/manifests/sha256:"), 5, "a known one is asked for everything");
+}
+
+#[test]
+fn a_repository_without_tags_that_was_half_filled_is_asked_for_everything() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    five(&cli);
+    let push = format!("push five docker://{}/new:1", registry.address());
+    registry.on(Method::Put, "/v2/new/manifests/*").always().reply(400);
+    assert_ne!(cli.run(&push).code, Some(0));
+    registry.clear_rules();
+    // Whatever it has, it says that it does not know the name, as some do before the first tag.
+    let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#;
+    registry.on(Method::Get, "/v2/new/tags/list*").always().reply(404).body(unknown);
+    registry.clear_requests();
+    cli.ok(&push);
+    let sent = registry.requests().iter().filter(|request| request.method == Method::Post).count();
+    assert_eq!(sent, 0, "what has arrived is not sent again");
 }

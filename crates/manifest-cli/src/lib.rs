@@ -20,6 +20,7 @@ mod outputfile;
 mod probed;
 mod report;
 mod run;
+mod secrecy;
 mod short;
 mod table;
 mod ui;

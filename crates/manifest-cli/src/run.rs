@@ -13,6 +13,7 @@ use crate::commands;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::error::{CliError, Signal};
+use crate::secrecy::no_core_dumps;
 use crate::ui::{Stream, Ui, Volume, json_line};
 
 /// The exit code of what should never happen.
@@ -25,7 +26,9 @@ const LEAVE: Duration = Duration::from_millis(800);
 pub fn main() -> ExitCode {
     let whole = || {
         let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-        run(std::env::args_os(), Environment::of_process(), out, err)
+        let environment = Environment::of_process();
+        no_core_dumps();
+        run(std::env::args_os(), environment, out, err)
     };
     // What panics has told so on standard error; it must never look like a success.
     ExitCode::from(std::panic::catch_unwind(whole).unwrap_or(BUG))

@@ -168,12 +168,13 @@ impl<'a> Course<'a> {
     ) -> Result<(), PublishError> {
         let carriers = carriers(self.options.jobs);
         let manifests = &Manifests::default();
-        let delivery = Delivery { course: *self, carriers: &carriers, manifests, seat: None, attached };
+        let (seat, may_be_new) = (None, false);
+        let delivery = Delivery { course: *self, carriers: &carriers, manifests, seat, attached, may_be_new };
         let lots_on: Vec<_> = lots.iter_mut().filter(|lot| lot.is_on()).collect();
         let (together, seats) = seats(lots_on.len());
         let deliveries = lots_on.into_iter().zip(&seats).map(|(lot, seat)| async move {
             let seat_of_several = Some(seat).filter(|_| !self.is_one);
-            let delivery = Delivery { seat: seat_of_several, ..delivery };
+            let delivery = Delivery { seat: seat_of_several, may_be_new: lot.may_be_new(), ..delivery };
             let done = Box::pin(lot.deliver(self, delivery, progress)).await;
             if let Err(error) = &done {
                 progress.step(&lot.target().place, Step::Failed(error));

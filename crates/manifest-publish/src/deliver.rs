@@ -37,6 +37,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) seat: Option<&'a Seat>,
     /// What goes along with the list and its entries.
     pub(crate) attached: &'a Attached,
+    /// Whether nothing is known of the place that it must have had something for.
+    pub(crate) may_be_new: bool,
 }
 
 /// How the list itself is written once everything in it is there.
@@ -94,7 +96,8 @@ impl Delivery<'_> {
             if self.course.is_single {
                 door.open().await;
             }
-            let plan = survey.of(entries, place).await?;
+            let may_be_new = self.may_be_new && round == 0;
+            let plan = Survey { may_be_new, ..survey }.of(entries, place).await?;
             progress.step(place, Step::Planned(&plan));
             let promised = match self.seat {
                 Some(seat) => seat.say(place, plan.blobs.values()).await,
@@ -113,7 +116,7 @@ impl Delivery<'_> {
     /// How the place is asked what it has.
     pub(crate) const fn survey(&self) -> Survey<'_> {
         let (course, manifests) = (self.course, self.manifests);
-        Survey { origins: course.origins(), options: course.options, manifests }
+        Survey { origins: course.origins(), options: course.options, manifests, may_be_new: false }
     }
 
     async fn send(

@@ -27,6 +27,8 @@ pub(crate) struct Lot<'a> {
     /// The archive, if the target is one; then its name is no tag that moves.
     parcel: Parcel,
     outcome: Outcome,
+    /// Whether something may have arrived here when the publication was cut off.
+    is_again: bool,
     /// Why it fell behind, if it did and need not succeed.
     failed: Option<PublishError>,
 }
@@ -72,12 +74,19 @@ impl<'a> Lot<'a> {
             is_moved: false,
         };
         let tags = target.names.iter().map(moving).collect();
-        Self { target, tags, parcel: Parcel::None, outcome: Outcome::default(), failed: None }
+        Self {
+            target,
+            tags,
+            parcel: Parcel::None,
+            outcome: Outcome::default(),
+            is_again: false,
+            failed: None,
+        }
     }
 
     /// The same target in a publication that was cut off.
     pub(crate) fn again(target: &'a Target, planned: &PublishedTarget, publication: &Publication) -> Self {
-        let mut lot = Self::new(target, &Expectations::default());
+        let mut lot = Self { is_again: true, ..Self::new(target, &Expectations::default()) };
         for tag in &mut lot.tags {
             let was = planned.tags.iter().find(|known| known.name == tag.before.name);
             let Some(was) = was.and_then(|known| known.before.as_ref()) else { continue };
@@ -266,6 +275,12 @@ impl<'a> Lot<'a> {
         let tags = at_once.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
         let tag = written(&self.target.place, &tags);
         Err(PublishError::TagStuck { tag, source: Box::new(error), undone })
+    }
+
+    /// Whether the target may be one that has never had anything: none of its tags is there.
+    pub(crate) fn may_be_new(&self) -> bool {
+        let is_absent = |tag: &Moving| matches!(tag.before.found, Some(None));
+        !self.is_again && self.tags.iter().all(is_absent)
     }
 
     /// Makes the archive beside its place.

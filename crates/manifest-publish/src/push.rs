@@ -243,7 +243,7 @@ pub async fn dry_run(
     let content = union.as_ref().map_or(content, |union| union.content(content.here));
     let course = Course { content, ..course };
     let manifests = Manifests::default();
-    let survey = Survey { origins: course.origins(), options, manifests: &manifests };
+    let survey = Survey { origins: course.origins(), options, manifests: &manifests, may_be_new: false };
     let attached = &Box::pin(Attached::find(content, course.origins(), options)).await?;
     let plans = lots.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));

@@ -1,5 +1,6 @@
 //! What the target has and what it lacks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,11 @@ use crate::push::PushOptions;
 /// Bytes of manifests that are kept until they are written; those beyond are read twice.
 const KEPT_BYTES: u64 = 16 << 20;
 
+/// A blob of at most so many bytes is sent as soon as it would be asked for.
+const SMALL: u64 = 64 << 10;
+/// With fewer manifests it is not worth a request to know whether the target is new.
+const FEW: usize = 4;
+
 /// An entry that has to be at the target, and where it can be read.
 struct Wanted {
     entry: Descriptor,
@@ -33,7 +39,11 @@ pub(crate) struct Origins<'a> {
     pub(crate) here: Option<&'a Place>,
 }
 
-impl Origins<'_> {
+impl<'a> Origins<'a> {
+    fn source_of(&self, entry: &Digest) -> Result<&'a Source, PublishError> {
+        self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))
+    }
+
     /// The place of a source, as a record keeps it.
     pub(crate) fn place(&self, text: &str) -> Result<Place, PublishError> {
         let refused = |source| PublishError::Place(text.to_owned(), source);
@@ -47,15 +57,21 @@ impl Origins<'_> {
 
     /// The place of an entry.
     pub(crate) fn of(&self, entry: &Digest) -> Result<Place, PublishError> {
-        let source = self.sources.place_of(entry).ok_or(PublishError::NoSource(*entry))?;
-        self.place(&source.place)
+        self.place(&self.source_of(entry)?.place)
     }
 }
 
 /// Pairs every entry with its source.
 fn wanted(entries: &[Descriptor], origins: Origins<'_>) -> Result<Vec<Wanted>, PublishError> {
-    let one = |entry: &Descriptor| Ok(Wanted { entry: entry.clone(), from: origins.of(&entry.digest)? });
-    let mut seen = BTreeSet::new();
+    let (mut places, mut seen) = (BTreeMap::<&str, Place>::new(), BTreeSet::new());
+    let one = |entry: &Descriptor| {
+        let place = origins.source_of(&entry.digest)?.place.as_str();
+        let from = match places.entry(place) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(origins.place(place)?).clone(),
+        };
+        Ok(Wanted { entry: entry.clone(), from })
+    };
     entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
 }
 
@@ -133,6 +149,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) origins: Origins<'a>,
     pub(crate) options: &'a PushOptions,
     pub(crate) manifests: &'a Manifests,
+    /// Whether nothing is known of the target that it must have had something for.
+    pub(crate) may_be_new: bool,
 }
 
 impl Survey<'_> {
@@ -156,12 +174,13 @@ impl Survey<'_> {
     async fn of_wanted(self, wanted: Vec<Wanted>, target: &Place) -> Result<Plan, PublishError> {
         let jobs = self.options.jobs;
         target.expect_copies(wanted.iter().map(|wanted| &wanted.from)).await?;
+        let is_new = self.may_be_new && wanted.len() >= FEW && !target.is_known().await?;
         let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.entry.digest).collect();
         let (mut level, mut found) = (wanted, Vec::new());
         let kept = AtomicU64::new(0);
         for _ in 0..=MAX_NESTING {
             let surveyed: Vec<Surveyed> = stream::iter(level)
-                .map(|wanted| self.look(wanted, target, &kept))
+                .map(|wanted| self.look(wanted, target, is_new, &kept))
                 .buffered(jobs)
                 .try_collect()
                 .await?;
@@ -172,7 +191,7 @@ impl Survey<'_> {
                 .collect();
             found.extend(surveyed);
             if level.is_empty() {
-                let known = known_blobs(&found, target, self.options).await?;
+                let known = known_blobs(&found, target, is_new, self.options).await?;
                 let foreign = self.options.foreign_layers;
                 return Ok(Plan::new(found, &|digest| known.contains(digest), target, foreign));
             }
@@ -181,12 +200,19 @@ impl Survey<'_> {
         Err(PublishError::TooDeep(deepest))
     }
 
-    async fn look(self, wanted: Wanted, target: &Place, kept: &AtomicU64) -> Result<Surveyed, PublishError> {
+    async fn look(
+        self,
+        wanted: Wanted,
+        target: &Place,
+        is_new: bool,
+        kept: &AtomicU64,
+    ) -> Result<Surveyed, PublishError> {
         let Wanted { entry, from } = wanted;
         let failed = |source| PublishError::Copy { digest: entry.digest, from: from.to_string(), source };
         // A registry has a manifest only with everything below it. A layout may have lost anything, so there the walk
         // goes on below what is present.
-        let is_there = target.registry_host().is_some() && target.has_manifest(&entry.digest).await?;
+        let is_asked = target.registry_host().is_some() && !is_new;
+        let is_there = is_asked && target.has_manifest(&entry.digest).await?;
         if is_there && !self.options.foreign_layers {
             return Ok(Surveyed::Present(entry.digest));
         }
@@ -234,10 +260,13 @@ fn children(found: &Surveyed) -> Vec<Wanted> {
 
 /// The blobs that the target has, of those whose bytes would have to be carried.
 ///
-/// What can be mounted is not asked for: mounting is one request too, and settles it.
+/// What can be mounted is not asked for: mounting is one request too, and settles it. Nor is what is small and would be the first
+/// that its repository gets: asking takes as long as sending, and the answer would be no. Unless the one that a publication sends
+/// first is there; then others have broken off before this one.
 async fn known_blobs(
     found: &[Surveyed],
     target: &Place,
+    is_new: bool,
     options: &PushOptions,
 ) -> Result<BTreeSet<Digest>, PublishError> {
     let mut ask = BTreeMap::new();
@@ -250,7 +279,15 @@ async fn known_blobs(
             ask.extend(blobs.iter().filter(is_asked).map(|blob| (blob.digest, blob.clone())));
         }
     }
-    let known: Vec<Option<Digest>> = stream::iter(ask.into_values())
+    let (small, large): (Vec<_>, _) =
+        ask.into_values().partition(|blob: &Descriptor| is_new && blob.size <= SMALL);
+    let mut ask: Vec<Descriptor> = large;
+    if let [first, ..] = small.as_slice()
+        && target.has_blob(first).await?
+    {
+        ask.extend(small);
+    }
+    let known: Vec<Option<Digest>> = stream::iter(ask)
         .map(
             |blob| async move { Ok::<_, PublishError>(target.has_blob(&blob).await?.then_some(blob.digest)) },
         )

@@ -10,6 +10,9 @@ pub enum SignError {
     /// The bytes are not a key of the kind that was asked for; the field says why.
     #[error("not a key that can be used: {0}")]
     NotAKey(String),
+    /// There are several keys in the file, and none was chosen.
+    #[error("the file holds several keys, and none was chosen: {}", .0.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", "))]
+    SeveralKeys(Vec<KeyId>),
     /// The key is locked, and no passphrase was given.
     #[error("the key {0} is locked by a passphrase, and none was given")]
     Locked(KeyId),

@@ -5,12 +5,18 @@
 //! plain key. A [`Signer`] makes either; reading back, every claim is checked before anything is believed, and what is not
 //! good is one of the answers of [`Refusal`], none of which is success.
 //!
-//! This crate opens no sockets, reads no clock and prints nothing. Where signatures are kept is for others to know.
+//! This crate opens no sockets, reads no clock (but for the time in a signature of simple signing, which is the
+//! system's) and prints nothing. Where signatures are kept is for others to know.
 
 mod error;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
+mod passphrase;
 mod payload;
 mod signer;
+pub mod sigstore;
 
 pub use error::{Refusal, SignError};
+pub use passphrase::Passphrase;
 pub use payload::{MAX_PAYLOAD_SIZE, Payload, PayloadError, PayloadType};
 pub use signer::{KeyId, Signer};

@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod foreign;
 mod graph;
+mod hashing;
 mod http;
 mod layout;
 mod location;

@@ -137,8 +137,8 @@ impl From<Digest> for Which {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Place {
-    /// A repository of a registry.
-    Repository(RemoteRepository),
+    /// A repository of a registry. A push of many images holds the same one many times.
+    Repository(Arc<RemoteRepository>),
     /// An OCI image layout.
     Layout(Layout),
     /// An archive, which can only be read from.
@@ -288,6 +288,19 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.pause_for_lost(&remote.path, round, lost).await,
             _ => Err(lost),
+        }
+    }
+
+    /// Whether the place may hold something already: all do, but repositories that their registry has never heard of.
+    ///
+    /// A repository in which nothing was ever tagged may be unknown although it has content.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub async fn is_known(&self) -> Result<bool, TransportError> {
+        match self {
+            Self::Repository(remote) => remote.registry.knows(&remote.path).await,
+            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Ok(true),
         }
     }
 

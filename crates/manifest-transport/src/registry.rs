@@ -19,6 +19,7 @@ use crate::manifest::At;
 pub(crate) mod answer;
 pub(crate) mod blob;
 mod check;
+mod known;
 mod look;
 mod manifest;
 mod mount;

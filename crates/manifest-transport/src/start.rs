@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use manifest_core::{Descriptor, Hasher};
+use manifest_core::{Descriptor, Digest, Hasher};
+
+use crate::hashing::Hashing;
 
 /// Places of one blob where the state of its hash is kept at most.
 const MAX_MARKS: u64 = 256;
@@ -43,7 +45,9 @@ impl Start {
 
     fn way(&self, mark: Mark, blob: &Descriptor) -> Way {
         let step = (blob.size / MAX_MARKS).max(LEAST_STEP);
-        Way { mark, wanted: self.offset, trail: self.trail.clone(), step }
+        let marking = Marking { mark, trail: self.trail.clone(), step };
+        let (at, left) = (marking.mark.at, blob.size.saturating_sub(marking.mark.at));
+        Way { at, wanted: self.offset, hashing: Hashing::of(marking, left) }
     }
 }
 
@@ -78,34 +82,52 @@ impl Trail {
     }
 }
 
+/// Hashes a blob from some place on, and leaves marks on the way.
+#[derive(Debug)]
+pub(crate) struct Marking {
+    mark: Mark,
+    trail: Option<Trail>,
+    step: u64,
+}
+
+impl Marking {
+    pub(crate) fn pass(&mut self, piece: &[u8]) {
+        self.mark.at = self.mark.at.saturating_add(piece.len() as u64);
+        self.mark.hasher.update(piece);
+        if let Some(trail) = &self.trail {
+            trail.leave(&self.mark, self.step);
+        }
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        self.mark.hasher.finish()
+    }
+}
+
 /// A way through a blob: how far it has been read, and from where on it is wanted.
 #[derive(Debug)]
 pub(crate) struct Way {
-    mark: Mark,
+    at: u64,
     wanted: u64,
-    trail: Option<Trail>,
-    step: u64,
+    hashing: Hashing,
 }
 
 impl Way {
     /// How far the blob has been read: where its source is to be opened, at first.
     pub(crate) const fn at(&self) -> u64 {
-        self.mark.at
+        self.at
     }
 
     /// Takes the next piece, of which it gives back what is wanted.
-    pub(crate) fn pass(&mut self, mut piece: Bytes) -> Bytes {
-        let before = usize::try_from(self.wanted.saturating_sub(self.mark.at)).unwrap_or(usize::MAX);
-        self.mark.at = self.mark.at.saturating_add(piece.len() as u64);
-        self.mark.hasher.update(&piece);
-        if let Some(trail) = &self.trail {
-            trail.leave(&self.mark, self.step);
-        }
+    pub(crate) async fn pass(&mut self, mut piece: Bytes) -> Bytes {
+        let before = usize::try_from(self.wanted.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        self.at = self.at.saturating_add(piece.len() as u64);
+        self.hashing.pass(&piece).await;
         piece.split_off(before.min(piece.len()))
     }
 
     /// The digest of everything up to here.
-    pub(crate) fn digest(&self) -> manifest_core::Digest {
-        self.mark.hasher.clone().finish()
+    pub(crate) async fn digest(self) -> Digest {
+        self.hashing.finish().await
     }
 }

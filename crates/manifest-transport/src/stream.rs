@@ -18,7 +18,6 @@ struct Check<S> {
     way: Way,
     descriptor: Descriptor,
     what: String,
-    done: bool,
 }
 
 /// Wraps `source` so that it gives exactly the content that `descriptor` names, or an error.
@@ -28,18 +27,22 @@ pub(crate) fn verified<S>(source: S, way: Way, descriptor: Descriptor, what: Str
 where
     S: stream::Stream<Item = Result<Bytes, TransportError>> + Send + Unpin + 'static,
 {
-    let check = Check { source, way, descriptor, what, done: false };
-    stream::try_unfold(check, Check::next).boxed()
+    let check = Check { source, way, descriptor, what };
+    stream::try_unfold(Some(check), |check| async {
+        match check {
+            Some(check) => check.next().await,
+            None => Ok(None),
+        }
+    })
+    .boxed()
 }
 
 impl<S> Check<S>
 where
     S: stream::Stream<Item = Result<Bytes, TransportError>> + Send + Unpin,
 {
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, TransportError> {
-        if self.done {
-            return Ok(None);
-        }
+    /// The next piece, and how it goes on unless that was the last one.
+    async fn next(mut self) -> Result<Option<(Bytes, Option<Self>)>, TransportError> {
         let mut last = Bytes::new();
         while let Some(piece) = self.source.next().await {
             let piece = piece?;
@@ -50,28 +53,27 @@ where
             if end > self.descriptor.size {
                 return Err(self.wrong_size(end));
             }
-            let wanted = self.way.pass(piece);
+            let wanted = self.way.pass(piece).await;
             if end < self.descriptor.size {
                 if wanted.is_empty() {
                     continue;
                 }
-                return Ok(Some((wanted, self)));
+                return Ok(Some((wanted, Some(self))));
             }
             // All has come; it is kept until the source says that this was all, and the digest is right.
             last = wanted;
         }
-        self.done = true;
-        self.check_end()?;
-        Ok((!last.is_empty()).then_some((last, self)))
+        self.check_end().await?;
+        Ok((!last.is_empty()).then_some((last, None)))
     }
 
-    fn check_end(&self) -> Result<(), TransportError> {
+    async fn check_end(self) -> Result<(), TransportError> {
         if self.way.at() != self.descriptor.size {
             return Err(self.wrong_size(self.way.at()));
         }
-        let (found, expected) = (self.way.digest(), self.descriptor.digest);
+        let (found, expected) = (self.way.digest().await, self.descriptor.digest);
         if found != expected {
-            return Err(TransportError::DigestMismatch { what: self.what.clone(), expected, found });
+            return Err(TransportError::DigestMismatch { what: self.what, expected, found });
         }
         Ok(())
     }

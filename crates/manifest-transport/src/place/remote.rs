@@ -62,7 +62,7 @@ impl Transport {
             MirroredRepository { mirror, path: at.path, pulls }
         });
         let (name, mirrors) = (format!("docker://{repository}"), mirrors.collect());
-        Place::Repository(RemoteRepository { name, registry, path: route.home.path, mirrors })
+        Place::Repository(Arc::new(RemoteRepository { name, registry, path: route.home.path, mirrors }))
     }
 
     fn registry(&self, at: &Endpoint) -> Arc<Registry> {
@@ -110,7 +110,7 @@ impl Place {
     pub fn without_mirrors(&self) -> Self {
         let mut place = self.clone();
         if let Self::Repository(remote) = &mut place {
-            remote.mirrors.clear();
+            Arc::make_mut(remote).mirrors.clear();
         }
         place
     }
