@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tags::Found;
 
-pub(crate) use sign::{join, put_config};
+pub(crate) use sign::{config, put_config};
 
 /// How many manifests may hang on one another: what refers to what refers … to the list.
 pub const MAX_REFERRER_DEPTH: usize = 4;

@@ -65,8 +65,8 @@ pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 pub use resume::{abort, resume};
 pub use signing::{
-    BUNDLE, Claim, FoundSignature, NotedSigner, NotedSigning, PREDICATE_SIGN, RemovedSignatures,
-    SIMPLE_SIGNING, SignBy, Signature, SignatureForm, Signed, Signing, SimpleStore, SimpleStoreError,
+    Claim, FoundSignature, NotedSigner, NotedSigning, Open, RemovedSignatures, SignBy, Signature,
+    SignatureForm, Signed, Signing, SigstoreVouch, SimpleStore, SimpleStoreError, SimpleVouch,
     UnknownSignatureForm, Vouch, remove_signatures, sign, signatures_of,
 };
 pub use subject::Subject;

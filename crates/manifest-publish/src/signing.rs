@@ -3,11 +3,11 @@
 //! What a signature says and how it is made is the business of whoever [vouches](Vouch); where and how signatures are kept
 //! is that of this module. Attachments and referrers are written here; simple signatures go to a [`SimpleStore`].
 
-mod document;
 mod find;
 mod keep;
 mod remove;
 mod step;
+mod vouch;
 
 use std::error::Error;
 use std::fmt;
@@ -16,17 +16,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use manifest_core::{Annotations, Descriptor, Digest};
+use manifest_core::{Descriptor, Digest};
+use manifest_sign::sigstore::CosignSignature;
 use manifest_sign::{KeyId, SignError};
 use manifest_transport::Place;
 use serde::{Deserialize, Serialize};
 
-pub use document::{BUNDLE, PREDICATE_SIGN, SIMPLE_SIGNING};
 pub use find::{FoundSignature, signatures_of};
 pub(crate) use keep::Keeper;
 pub use remove::{RemovedSignatures, remove_signatures};
 pub use step::sign;
 pub(crate) use step::{check_target, sign_brought};
+pub use vouch::{Open, SigstoreVouch, SimpleVouch};
 
 /// How a signature is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,20 +96,10 @@ pub struct Claim {
 pub enum Signature {
     /// The OpenPGP message.
     Simple(Bytes),
-    /// The payload and the annotations of its layer, in which the signature is.
-    Cosign {
-        /// The payload.
-        payload: Bytes,
-        /// The annotations of the layer.
-        annotations: Annotations,
-    },
-    /// The bundle, and the annotations of the manifest that holds it.
-    Bundle {
-        /// The bundle, as JSON.
-        bundle: Bytes,
-        /// The annotations of the manifest.
-        annotations: Annotations,
-    },
+    /// The payload with the annotations of its layer, in which the signature is.
+    Cosign(CosignSignature),
+    /// The bundle, as JSON.
+    Bundle(Bytes),
 }
 
 impl Signature {
@@ -116,8 +107,8 @@ impl Signature {
     pub const fn form(&self) -> SignatureForm {
         match self {
             Self::Simple(_) => SignatureForm::Simple,
-            Self::Cosign { .. } => SignatureForm::Cosign,
-            Self::Bundle { .. } => SignatureForm::Bundle,
+            Self::Cosign(_) => SignatureForm::Cosign,
+            Self::Bundle(_) => SignatureForm::Bundle,
         }
     }
 }

@@ -48,7 +48,8 @@ pub use manifest::{At, Fetched, Origin};
 pub use observe::{Event, Observer, Silent};
 pub use offer::Offer;
 pub use place::{
-    Added, Addition, LookBack, Noted, Onto, Place, RemoteRepository, Stays, Tagged, Transport, Which,
+    Added, Addition, LookBack, Noted, Onto, Place, ReferrersAt, RemoteRepository, Stays, Tagged, Transport,
+    Which,
 };
 pub use reader::Reader;
 pub use registry::{Check, Deleted, Expect, Guard, Mounted, Opener, Pieced, TagState};

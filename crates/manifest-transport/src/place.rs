@@ -35,8 +35,8 @@ mod small;
 mod tag;
 
 pub use addition::{Added, Addition, LookBack, Onto, Stays, Tagged};
-pub use referrers::Noted;
 use referrers::with_subject;
+pub use referrers::{Noted, ReferrersAt};
 use remote::Mirror;
 pub use remote::RemoteRepository;
 

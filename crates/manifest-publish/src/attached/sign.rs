@@ -48,7 +48,7 @@ impl Addition for Copied<'_> {
 
 /// A manifest of signatures with those of ours, a manifest and its configuration, that it lacks. The new configuration is
 /// written.
-pub(crate) async fn join(place: &Place, now: &Fetched, ours: (&[u8], &[u8])) -> Result<Onto, PublishError> {
+async fn join(place: &Place, now: &Fetched, ours: (&[u8], &[u8])) -> Result<Onto, PublishError> {
     let Some(theirs) = config(place, now).await? else { return Ok(Onto::Never) };
     Ok(match merge((&now.bytes, &theirs), ours) {
         None => Onto::Never,
@@ -61,7 +61,7 @@ pub(crate) async fn join(place: &Place, now: &Fetched, ours: (&[u8], &[u8])) -> 
 }
 
 /// The configuration of a manifest that has one as cosign writes it.
-async fn config(place: &Place, of: &Fetched) -> Result<Option<Bytes>, TransportError> {
+pub(crate) async fn config(place: &Place, of: &Fetched) -> Result<Option<Bytes>, TransportError> {
     match &of.document {
         Document::Image(image)
             if image.config.media_type == MediaType::OCI_CONFIG

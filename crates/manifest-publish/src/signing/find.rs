@@ -1,10 +1,13 @@
 //! The signatures of a manifest, wherever they are kept.
 
+use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, Document, Tag};
-use manifest_sign::MAX_PAYLOAD_SIZE;
-use manifest_transport::{Fetched, Place, Tagged, TransportError};
+use manifest_sign::sigstore::{
+    BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PREDICATE_ANNOTATION, SIGNED_PREDICATE, bundle_layer,
+};
+use manifest_sign::{MAX_PAYLOAD_SIZE, Refusal};
+use manifest_transport::{Fetched, Place, ReferrersAt, Tagged, TransportError};
 
-use super::document::{BUNDLE, PREDICATE_SIGN, PREDICATE_TYPE, SIMPLE_SIGNING};
 use super::{Signature, SignatureForm, SimpleStore};
 use crate::error::PublishError;
 
@@ -24,7 +27,7 @@ pub struct FoundSignature {
     /// number.
     pub at: String,
     /// The signature, of which nothing is checked yet; or why it cannot be read.
-    pub signature: Result<Signature, String>,
+    pub signature: Result<Signature, Refusal>,
 }
 
 /// Finds all signatures of a manifest, in all forms; with `simple` those that are no images, too. Nothing of them is
@@ -41,11 +44,12 @@ pub async fn signatures_of(
     let mut found = match attached(place, digest).await {
         Ok((_, found)) => found,
         Err(error) if is_about_content(&error) => {
-            vec![unreadable(SignatureForm::Cosign, attachment_tag(digest)?.to_string(), &error)]
+            let (form, at) = (SignatureForm::Cosign, attachment_tag(digest)?.to_string());
+            vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }]
         }
         Err(error) => return Err(error.into()),
     };
-    found.extend(bundles(place, digest).await?);
+    found.extend(bundles(place, digest, ReferrersAt::Anywhere).await?);
     if let Some(simple) = simple {
         found.extend(simple_signatures(place, digest, simple).await?);
     }
@@ -74,80 +78,63 @@ pub(super) async fn attached(
     let Some(tagged) = place.tagged(tag.as_str()).await? else { return Ok((None, Vec::new())) };
     let (form, mut left) = (SignatureForm::Cosign, MAX_BYTES);
     let Document::Image(image) = &tagged.manifest.document else {
-        let found = FoundSignature {
-            form,
-            at: tag.to_string(),
-            signature: Err("it is a list, and no manifest of signatures".to_owned()),
-        };
+        let no = Refusal::Unreadable("it is a list, and no manifest of signatures".to_owned());
+        let found = FoundSignature { form, at: tag.to_string(), signature: Err(no) };
         return Ok((Some(tagged), vec![found]));
     };
     let mut found = Vec::new();
     for layer in image.layers.iter().take(MAX_SIGNATURES) {
+        let payload = small(place, layer, &mut left, MAX_PAYLOAD_SIZE).await?;
+        let signature = payload.and_then(|payload| CosignSignature::from_layer(layer, payload.to_vec()));
         let at = format!("{tag} {}", layer.digest);
-        let signature = if layer.media_type.as_str() == SIMPLE_SIGNING {
-            small(place, layer, &mut left)
-                .await?
-                .map(|payload| Signature::Cosign { payload, annotations: layer.annotations.clone() })
-        } else {
-            Err(format!("its layer is {}, and no payload of a signature", layer.media_type))
-        };
-        found.push(FoundSignature { form, at, signature });
+        found.push(FoundSignature { form, at, signature: signature.map(Signature::Cosign) });
     }
     Ok((Some(tagged), found))
 }
 
 /// The bundles that refer to a manifest and are signatures, not attestations.
-pub(super) async fn bundles(place: &Place, digest: &Digest) -> Result<Vec<FoundSignature>, TransportError> {
+pub(super) async fn bundles(
+    place: &Place,
+    digest: &Digest,
+    at: ReferrersAt,
+) -> Result<Vec<FoundSignature>, TransportError> {
     let (mut found, mut left) = (Vec::new(), MAX_BYTES);
-    for referrer in place.referrers(digest, Some(&BUNDLE.into())).await?.into_iter().take(MAX_SIGNATURES) {
-        if is_attestation(referrer.annotations.get(PREDICATE_TYPE)) {
+    let listed = place.referrers_at(digest, Some(&BUNDLE_MEDIA_TYPE.into()), at).await?;
+    for referrer in listed.into_iter().take(MAX_SIGNATURES) {
+        if is_attestation(&referrer.annotations) {
             continue;
         }
-        let at = referrer.digest.to_string();
         let read = match place.manifest(&referrer.digest.into()).await {
+            Ok(fetched) if matches!(&fetched.document, Document::Image(image) if is_attestation(&image.annotations)) =>
+            {
+                continue;
+            }
             Ok(fetched) => bundle(place, digest, &fetched, &mut left).await?,
-            Err(error) if is_about_content(&error) => Err(error.to_string()),
+            Err(error) if is_about_content(&error) => Err(unreadable(&error)),
             Err(error) => return Err(error),
         };
-        let signature = match read {
-            Ok(None) => continue,
-            Ok(Some(signature)) => Ok(signature),
-            Err(why) => Err(why),
-        };
-        found.push(FoundSignature { form: SignatureForm::Bundle, at, signature });
+        let (form, at) = (SignatureForm::Bundle, referrer.digest.to_string());
+        found.push(FoundSignature { form, at, signature: read.map(Signature::Bundle) });
     }
     Ok(found)
 }
 
-/// The bundle in a manifest; nothing when it is an attestation, or why it is no bundle.
+/// The bundle in a manifest, or why it is none.
 async fn bundle(
     place: &Place,
     subject: &Digest,
     fetched: &Fetched,
     left: &mut u64,
-) -> Result<Result<Option<Signature>, String>, TransportError> {
-    let Document::Image(image) = &fetched.document else {
-        return Ok(Err("it is a list, and no manifest of a bundle".to_owned()));
-    };
-    if image.subject.as_ref().map(|subject| subject.digest) != Some(*subject) {
-        return Ok(Err(format!("it does not refer to {subject}, under which it is listed")));
+) -> Result<Result<Bytes, Refusal>, TransportError> {
+    match bundle_layer(&fetched.bytes, subject) {
+        Ok(layer) => small(place, &layer, left, MAX_BUNDLE_SIZE).await,
+        Err(refusal) => Ok(Err(refusal)),
     }
-    let annotations = &image.annotations;
-    if is_attestation(annotations.get(PREDICATE_TYPE)) {
-        return Ok(Ok(None));
-    }
-    let [layer] = image.layers.as_slice() else {
-        return Ok(Err(format!("it has {} layers, and a bundle is one", image.layers.len())));
-    };
-    if layer.media_type.as_str() != BUNDLE {
-        return Ok(Err(format!("its layer is {}, and no bundle", layer.media_type)));
-    }
-    let read = small(place, layer, left).await?;
-    Ok(read.map(|bundle| Some(Signature::Bundle { bundle, annotations: annotations.clone() })))
 }
 
-fn is_attestation(predicate_type: Option<&String>) -> bool {
-    predicate_type.is_some_and(|predicate_type| predicate_type != PREDICATE_SIGN)
+/// Whether it says that it attaches something else than a signature.
+fn is_attestation(annotations: &manifest_core::Annotations) -> bool {
+    annotations.get(PREDICATE_ANNOTATION).is_some_and(|predicate| predicate != SIGNED_PREDICATE)
 }
 
 /// The signatures that are no images.
@@ -171,14 +158,14 @@ async fn small(
     place: &Place,
     blob: &Descriptor,
     left: &mut u64,
-) -> Result<Result<bytes::Bytes, String>, TransportError> {
-    let limit = usize::try_from(*left).unwrap_or(MAX_PAYLOAD_SIZE).min(MAX_PAYLOAD_SIZE);
-    match place.blob_bytes(blob, limit).await {
+    limit: usize,
+) -> Result<Result<Bytes, Refusal>, TransportError> {
+    match place.blob_bytes(blob, usize::try_from(*left).map_or(limit, |left| limit.min(left))).await {
         Ok(bytes) => {
             *left = left.saturating_sub(bytes.len() as u64);
             Ok(Ok(bytes))
         }
-        Err(error) if is_about_content(&error) => Ok(Err(error.to_string())),
+        Err(error) if is_about_content(&error) => Ok(Err(unreadable(&error))),
         Err(error) => Err(error),
     }
 }
@@ -195,6 +182,9 @@ const fn is_about_content(error: &TransportError) -> bool {
     )
 }
 
-fn unreadable(form: SignatureForm, at: String, error: &TransportError) -> FoundSignature {
-    FoundSignature { form, at, signature: Err(error.to_string()) }
+fn unreadable(error: &TransportError) -> Refusal {
+    Refusal::Unreadable(match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })
 }

@@ -7,18 +7,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Annotations, Descriptor, Digest, MediaType, Tag};
+use jiff::Timestamp;
+use manifest_core::{Descriptor, Digest, MediaType, Tag};
 use manifest_sign::SignError;
+use manifest_sign::sigstore::{
+    Added as Layer, Attachment, BUNDLE_MEDIA_TYPE, CosignSignature, EMPTY_CONFIG, SIGNED_PREDICATE,
+    bundle_manifest,
+};
 use manifest_store::{Lease, Publications, StoreError};
 use manifest_transport::{
-    Added, Addition, Clock, Fetched, LookBack, Mounted, Noted, Onto, Place, Stays, TransportError,
+    Added, Addition, Clock, Fetched, LookBack, Mounted, Noted, Onto, Place, ReferrersAt, Stays,
+    TransportError,
 };
 use tokio::sync::OnceCell;
 
-use super::document::{Attachment, BUNDLE, EMPTY, attachment, referrer};
 use super::find::{attached, attachment_tag, bundles, simple_signatures};
 use super::{Claim, FoundSignature, SignBy, Signature, SignatureForm, Signed, Signing, Vouch};
-use crate::attached::{join, put_config};
+use crate::attached::{config, put_config};
 use crate::error::PublishError;
 use crate::progress::{Progress, Step};
 use crate::tags::written;
@@ -66,28 +71,37 @@ struct Unsure {
 }
 
 enum What {
-    Attached(Attachment),
+    Attached(Vec<CosignSignature>),
     Referrer(Box<Fetched>),
 }
 
 /// New signatures for a tag.
 struct New<'a> {
     place: &'a Place,
-    document: &'a Attachment,
+    signatures: &'a [CosignSignature],
 }
 
 impl Addition for New<'_> {
     type Error = PublishError;
 
     async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, PublishError> {
-        let Attachment { manifest, config } = self.document;
-        match now {
-            None => {
-                put_config(self.place, config).await?;
-                Ok(Onto::Document(MediaType::OCI_MANIFEST, manifest.clone()))
+        let mut attachment = match now {
+            None => Attachment::new(),
+            Some(now) => {
+                let Some(config) = config(self.place, now).await? else { return Ok(Onto::Never) };
+                match Attachment::read(&now.bytes, &config) {
+                    Ok(attachment) => attachment,
+                    Err(_no_attachment) => return Ok(Onto::Never),
+                }
             }
-            Some(now) => join(self.place, now, (manifest, config)).await,
+        };
+        let is_new = |is_new, signature| attachment.add(signature) == Layer::Appended || is_new;
+        if !self.signatures.iter().fold(false, is_new) {
+            return Ok(Onto::Within);
         }
+        let (manifest, config) = attachment.encode();
+        put_config(self.place, &config.into()).await?;
+        Ok(Onto::Document(MediaType::OCI_MANIFEST, manifest.into()))
     }
 }
 
@@ -172,8 +186,8 @@ impl<'a> Keeper<'a> {
     async fn look_again(&self, one: Unsure) -> Result<(), PublishError> {
         let turn = self.turn(&one.tag).await?;
         let added = match &one.what {
-            What::Attached(document) => {
-                let new = New { place: &self.place, document };
+            What::Attached(signatures) => {
+                let new = New { place: &self.place, signatures };
                 self.place.add_to(one.tag.as_str(), &new, LookBack::Later).await?.0
             }
             What::Referrer(fetched) => self.place.note_referrer(fetched, LookBack::Later).await?.1,
@@ -209,39 +223,41 @@ impl<'a> Keeper<'a> {
             }
         }
         let signatures = self.payloads(claim, &missing).await?;
-        let document = attachment(&signatures);
-        let new = New { place: &self.place, document: &document };
+        let new = New { place: &self.place, signatures: &signatures };
         let (added, stays) = self.place.add_over(tag.as_str(), seen, &new, LookBack::Later).await?;
         release(turn).await;
         if added == Added::Never {
             return Err(PublishError::CannotAddTo { tag: written(&self.place, tag.as_str()) });
         }
-        self.note(tag, stays, What::Attached(document)).await;
+        self.note(tag, stays, What::Attached(signatures)).await;
         Ok(missing.len())
     }
 
     /// Makes signatures and writes their payloads.
-    async fn payloads(
-        &self,
-        claim: &Claim,
-        by: &[&SignBy],
-    ) -> Result<Vec<(Bytes, Annotations)>, PublishError> {
+    async fn payloads(&self, claim: &Claim, by: &[&SignBy]) -> Result<Vec<CosignSignature>, PublishError> {
         let (mut made, mut known) = (Vec::new(), BTreeSet::new());
         for by in by {
-            let Signature::Cosign { payload, annotations } = self.made(by, claim).await? else { continue };
-            let blob = described(super::SIMPLE_SIGNING, &payload);
+            let Signature::Cosign(signature) = self.made(by, claim).await? else { continue };
+            let blob = signature.layer();
             // Keys that sign in the same second sign the same bytes.
             if known.insert(blob.digest) {
+                let payload = Bytes::copy_from_slice(signature.payload());
                 self.place.put_bytes(&blob, Mounted::Refused, &payload).await?;
             }
-            made.push((payload, annotations));
+            made.push(signature);
         }
         Ok(made)
     }
 
     /// Signatures as bundles in manifests that refer to what is signed; how many were written.
     async fn refer(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
-        let found = bundles(&self.place, &claim.subject.digest).await?;
+        // Where it is known who keeps track of referrers nobody else is asked.
+        let at = match self.by_registry.get() {
+            None => ReferrersAt::Anywhere,
+            Some(true) => ReferrersAt::Registry,
+            Some(false) => ReferrersAt::Tag,
+        };
+        let found = bundles(&self.place, &claim.subject.digest, at).await?;
         let missing = missing(by, claim, &found);
         if missing.is_empty() {
             return Ok(0);
@@ -249,10 +265,13 @@ impl<'a> Keeper<'a> {
         let tag = Tag::of_referrers(&claim.subject.digest);
         let mut made = Vec::new();
         for by in &missing {
-            let Signature::Bundle { bundle, annotations } = self.made(by, claim).await? else { continue };
+            let Signature::Bundle(bundle) = self.made(by, claim).await? else { continue };
             self.put_empty().await?;
-            self.place.put_bytes(&described(BUNDLE, &bundle), Mounted::Refused, &bundle).await?;
-            let manifest = referrer(&claim.subject, &bundle, &annotations);
+            self.place.put_bytes(&described(BUNDLE_MEDIA_TYPE, &bundle), Mounted::Refused, &bundle).await?;
+            let created = claim.timestamp.and_then(|seconds| Timestamp::from_second(seconds).ok());
+            let created = created.map(|created| created.to_string());
+            let manifest = bundle_manifest(&claim.subject, &bundle, SIGNED_PREDICATE, created.as_deref());
+            let manifest = Bytes::from(manifest);
             let digest = Digest::sha256(&manifest);
             made.push(Fetched::kept("a signature", &digest, manifest, &MediaType::OCI_MANIFEST)?);
         }
@@ -261,7 +280,9 @@ impl<'a> Keeper<'a> {
             let turn = if is_noted_here { self.turn(&tag).await? } else { None };
             let (noted, stays) = self.place.put_referrer_unseen(&fetched, LookBack::Later).await?;
             release(turn).await;
-            self.by_registry.get_or_init(|| noted == Noted::ByRegistry);
+            if noted != Noted::ByLayout {
+                self.by_registry.get_or_init(|| noted == Noted::ByRegistry);
+            }
             self.note(tag.clone(), stays, What::Referrer(Box::new(fetched))).await;
         }
         Ok(missing.len())
@@ -270,7 +291,8 @@ impl<'a> Keeper<'a> {
     /// The configuration of manifests that need none, once for the place.
     async fn put_empty(&self) -> Result<(), TransportError> {
         let put = || async {
-            let (bytes, blob) = (Bytes::from_static(EMPTY), described(MediaType::OCI_EMPTY.as_str(), EMPTY));
+            let (bytes, blob) =
+                (Bytes::from_static(EMPTY_CONFIG), described(MediaType::OCI_EMPTY.as_str(), EMPTY_CONFIG));
             if self.place.has_blob(&blob).await? {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! Taking signatures away.
 
 use manifest_core::{Digest, Tag};
-use manifest_transport::{Deleted, Place};
+use manifest_transport::{Deleted, Place, ReferrersAt};
 
 use super::find::{attachment_tag, bundles};
 use super::{FoundSignature, SimpleStore};
@@ -40,7 +40,7 @@ pub async fn remove_signatures(
         }
         removed.note(deleted, || written(place, tag.as_str()));
     }
-    for FoundSignature { at, .. } in bundles(place, digest).await? {
+    for FoundSignature { at, .. } in bundles(place, digest, ReferrersAt::Anywhere).await? {
         let (Place::Repository(remote), Ok(bundle)) = (place, at.parse::<Digest>()) else {
             removed.stays.push(format!("{place}@{at}"));
             continue;

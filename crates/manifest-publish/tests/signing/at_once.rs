@@ -9,7 +9,7 @@ use manifest_store::Store;
 use manifest_testkit::{Client, FakeRegistry, Image};
 use manifest_transport::{Fetched, Place};
 
-use crate::scene::{TestKey, Told, store_in};
+use crate::scene::{Told, by, store_in};
 
 const SIGNERS: usize = 16;
 const ROUNDS: usize = 10;
@@ -26,9 +26,8 @@ fn signers(registry: &FakeRegistry, repository: &str, store: Option<&std::path::
     let signer = |n: usize| {
         let client = Client::default();
         let place = client.repository(&registry.address(), repository);
-        let by = [SignatureForm::Cosign, SignatureForm::Bundle]
-            .map(|form| TestKey::by(&format!("key {n}"), form))
-            .to_vec();
+        let by =
+            [SignatureForm::Cosign, SignatureForm::Bundle].map(|form| by(&format!("key {n}"), form)).to_vec();
         let signing = Signing { by, timestamp: i64::try_from(n).ok(), ..Signing::default() };
         Signer { client, place, store: store.map(store_in), signing }
     };
@@ -55,10 +54,10 @@ async fn all_are_there(place: &Place, digest: &Digest) {
     let (mut attached, mut bundles) = (BTreeSet::new(), BTreeSet::new());
     for found in signatures_of(place, digest, None).await.unwrap() {
         match found.signature.unwrap() {
-            Signature::Cosign { annotations, .. } => {
-                attached.insert(format!("{annotations:?}"));
+            Signature::Cosign(signature) => {
+                attached.insert(format!("{:?}", signature.annotations()));
             }
-            Signature::Bundle { bundle, .. } => {
+            Signature::Bundle(bundle) => {
                 bundles.insert(bundle);
             }
             _ => {}

@@ -8,97 +8,50 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use manifest_core::{Descriptor, Digest, Document, Encoded, Format, List};
 use manifest_publish::{
-    Claim, Content, Journal, PREDICATE_SIGN, Progress, PublishError, PushOptions, Pushed, SignBy, Signature,
-    SignatureForm, Signing, SimpleStore, SimpleStoreError, Step, Target, Vouch, push,
+    Content, Journal, Progress, PublishError, PushOptions, Pushed, SignBy, SignatureForm, Signing,
+    SigstoreVouch, SimpleStore, SimpleStoreError, SimpleVouch, Step, Target, Vouch, push,
 };
-use manifest_sign::{KeyId, Payload, PayloadType, SignError};
+use manifest_sign::sigstore::{KeyKind, SigstoreSigner};
+use manifest_sign::{KeyId, SignError, Signer};
 use manifest_store::{IfTaken, NewRecord, Origin, Record, Source, Sources, Store, StoreOptions};
 use manifest_testkit::{Client, FakeRegistry, Image, Index, Request};
 use manifest_transport::Place;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// A key whose signatures anybody can make, which is good enough to count them.
+/// A key that is the same for the same name.
+pub(crate) fn by(name: &str, form: SignatureForm) -> SignBy {
+    static KEYS: Mutex<BTreeMap<String, Arc<SigstoreSigner>>> = Mutex::new(BTreeMap::new());
+    let new = || Arc::new(SigstoreSigner::generate(KeyKind::Ed25519).unwrap());
+    let key = Arc::clone(KEYS.lock().unwrap().entry(name.to_owned()).or_insert_with(new));
+    let verifier = key.verifier();
+    let vouch: Arc<dyn Vouch> = match form {
+        SignatureForm::Cosign => Arc::new(SigstoreVouch::cosign(key, verifier)),
+        SignatureForm::Bundle => Arc::new(SigstoreVouch::bundle(key, verifier)),
+        _ => Arc::new(SimpleVouch::new(Arc::new(Reversed(KeyId::new(name))), Arc::new(reversed))),
+    };
+    SignBy { vouch, given: format!("--sign-key {name}.key") }
+}
+
+/// A key that signs by writing backwards.
 #[derive(Debug)]
-pub(crate) struct TestKey {
-    id: KeyId,
-    form: SignatureForm,
-}
+struct Reversed(KeyId);
 
-impl TestKey {
-    pub(crate) fn by(name: &str, form: SignatureForm) -> SignBy {
-        let vouch = Arc::new(Self { id: KeyId::new(name), form });
-        SignBy { vouch, given: format!("--sign-key {name}.key") }
-    }
-
-    fn over(&self, message: &[u8]) -> String {
-        Digest::sha256(&[self.id.as_str().as_bytes(), b"|", message].concat()).to_string()
-    }
-}
-
-fn payload(claim: &Claim, kind: PayloadType) -> Vec<u8> {
-    let identity = claim.identity.clone().expect("an identity");
-    let payload = Payload::new(identity, claim.subject.digest);
-    Payload { creator: claim.creator.clone(), timestamp: claim.timestamp, ..payload }.encode(kind)
-}
-
-fn says(payload: &[u8], kind: PayloadType, claim: &Claim) -> bool {
-    Payload::decode(payload, kind).is_ok_and(|payload| {
-        payload.digest == claim.subject.digest && Some(payload.reference) == claim.identity
-    })
-}
-
-impl Vouch for TestKey {
+impl Signer for Reversed {
     fn key(&self) -> &KeyId {
-        &self.id
+        &self.0
     }
 
-    fn form(&self) -> SignatureForm {
-        self.form
-    }
-
-    fn sign(&self, claim: &Claim) -> Result<Signature, SignError> {
-        if self.id.as_str() == "broken" {
-            return Err(SignError::CannotSign(self.id.clone(), "it is broken".to_owned()));
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        if self.0.as_str() == "broken" {
+            return Err(SignError::CannotSign(self.0.clone(), "it is broken".to_owned()));
         }
-        Ok(match self.form {
-            SignatureForm::Cosign => {
-                let payload = payload(claim, PayloadType::Cosign);
-                let annotation = ("dev.cosignproject.cosign/signature".to_owned(), self.over(&payload));
-                Signature::Cosign { payload: payload.into(), annotations: BTreeMap::from([annotation]) }
-            }
-            SignatureForm::Bundle => {
-                let digest = claim.subject.digest.to_string();
-                let bundle = json!({ "digest": digest, "sig": self.over(digest.as_bytes()) });
-                let of = ("dev.sigstore.bundle.predicateType".to_owned(), PREDICATE_SIGN.to_owned());
-                Signature::Bundle { bundle: bundle.to_string().into(), annotations: BTreeMap::from([of]) }
-            }
-            _ => {
-                let payload = payload(claim, PayloadType::Atomic);
-                let message = json!({ "payload": String::from_utf8(payload.clone()).unwrap(), "sig": self.over(&payload) });
-                Signature::Simple(message.to_string().into())
-            }
-        })
+        Ok(reversed(message).unwrap())
     }
+}
 
-    fn has(&self, found: &Signature, claim: &Claim) -> bool {
-        match found {
-            Signature::Cosign { payload, annotations } => {
-                annotations.get("dev.cosignproject.cosign/signature") == Some(&self.over(payload))
-                    && says(payload, PayloadType::Cosign, claim)
-            }
-            Signature::Bundle { bundle, .. } => {
-                let bundle: Value = serde_json::from_slice(bundle).unwrap_or_default();
-                let digest = claim.subject.digest.to_string();
-                bundle["digest"] == digest && bundle["sig"] == self.over(digest.as_bytes())
-            }
-            Signature::Simple(message) => {
-                let message: Value = serde_json::from_slice(message).unwrap_or_default();
-                let payload = message["payload"].as_str().unwrap_or_default().as_bytes().to_vec();
-                message["sig"] == self.over(&payload) && says(&payload, PayloadType::Atomic, claim)
-            }
-            _ => false,
-        }
-    }
+#[allow(clippy::unnecessary_wraps, reason = "it opens a signature")]
+fn reversed(message: &[u8]) -> Option<Vec<u8>> {
+    Some(message.iter().rev().copied().collect())
 }
 
 /// Simple signatures in memory.

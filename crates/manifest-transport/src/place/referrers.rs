@@ -27,6 +27,18 @@ pub enum Noted {
     ByLayout,
 }
 
+/// Where it is looked for what refers to a manifest of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReferrersAt {
+    /// In the API, and under the tag that stands in for it.
+    Anywhere,
+    /// In the API, where it is known that there is one.
+    Registry,
+    /// Under the tag, where it is known that there is no API.
+    Tag,
+}
+
 impl Fetched {
     /// The subject of a manifest that has one, and the descriptor under which it is listed there: with its artifact
     /// type (that of the configuration where it names none) and its annotations.
@@ -62,9 +74,22 @@ impl Place {
         subject: &Digest,
         artifact_type: Option<&MediaType>,
     ) -> Result<Vec<Descriptor>, TransportError> {
+        self.referrers_at(subject, artifact_type, ReferrersAt::Anywhere).await
+    }
+
+    /// The same, where it is known who keeps track of referrers, which saves a request.
+    ///
+    /// # Errors
+    /// As [`referrers`](Self::referrers).
+    pub async fn referrers_at(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&MediaType>,
+        at: ReferrersAt,
+    ) -> Result<Vec<Descriptor>, TransportError> {
         let mut found = match self {
             Self::Repository(remote) => {
-                remote.registry.referrers(&remote.path, subject, artifact_type).await?
+                remote.registry.referrers(&remote.path, subject, artifact_type, at).await?
             }
             _ => self
                 .referrers_in_files(&BTreeSet::from([*subject]))

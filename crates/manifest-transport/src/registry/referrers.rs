@@ -14,6 +14,7 @@ use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
 use crate::http::{Request, Response, authority, same_origin, target};
 use crate::manifest::At;
+use crate::place::ReferrersAt;
 use crate::retry::Hint;
 
 /// Referrers of one manifest that are listed.
@@ -33,8 +34,16 @@ impl Registry {
         path: &str,
         subject: &Digest,
         artifact_type: Option<&MediaType>,
+        at: ReferrersAt,
     ) -> Result<Vec<Descriptor>, TransportError> {
-        let (listed, noted) = (self.listed(path, subject, artifact_type).await?, self.noted(path, subject));
+        if at == ReferrersAt::Tag {
+            return self.noted(path, subject).await;
+        }
+        let listed = self.listed(path, subject, artifact_type).await?;
+        if let (ReferrersAt::Registry, Some(listed)) = (at, &listed) {
+            return Ok(listed.clone());
+        }
+        let noted = self.noted(path, subject);
         let noted = match noted.await {
             Err(TransportError::NotReferrers { .. } | TransportError::Decode { .. }) if listed.is_some() => {
                 Vec::new()
