@@ -48,10 +48,10 @@ async fn a_push_that_was_cut_off_goes_on_and_signs_what_is_missing() {
             let refused = refused.unwrap_err();
             assert!(matches!(refused, PublishError::SignsOtherwise { .. }), "{refused:?}");
             let text = refused.to_string();
-            assert!(
-                text.contains("cosign by a (--sign-key a.key); bundle by b (--sign-key b.key)"),
-                "{text}"
-            );
+            let (a, b) = (cosign("a"), bundle("b"));
+            let (a, b) = (a.vouch.key(), b.vouch.key());
+            let both = format!("cosign by {a} (--sign-key a.key); bundle by {b} (--sign-key b.key)");
+            assert!(text.contains(&both), "{text}");
         }
         // The order of the keys, and when and as what they would sign now, do not matter.
         let mut options = signing(vec![bundle("b"), cosign("a")]);
