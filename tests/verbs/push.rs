@@ -137,8 +137,9 @@ fn a_push_is_noted_in_the_list() {
         (&list["pushed"]["target"], &list["pushed"]["digest"]),
         (&format!("{out}:1").into(), &digest.trim().into())
     );
+    let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert!(
-        list["pushed"]["when"].as_str() >= list["updated"].as_str(),
+        time(&list["pushed"]["when"]) >= time(&list["updated"]),
         "a push is no change of the list: {list}"
     );
     let digest = cli.ok(&format!("push app {out}:2"));

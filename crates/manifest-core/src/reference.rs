@@ -3,6 +3,7 @@
 mod grammar;
 mod list_name;
 mod repository;
+mod scope;
 mod tag;
 
 use std::fmt;

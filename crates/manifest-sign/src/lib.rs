@@ -13,6 +13,7 @@ mod error;
 pub mod openpgp;
 mod passphrase;
 mod payload;
+pub mod policy;
 mod signer;
 pub mod sigstore;
 

@@ -161,6 +161,11 @@ impl FakeRegistry {
         self.registry.state().body_limit = Some(bytes);
     }
 
+    /// Keeps simple signatures, and says so, from now on.
+    pub fn serve_signatures(&self) {
+        self.registry.state().signatures.get_or_insert_default();
+    }
+
     /// Stores a blob.
     pub fn put_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> Digest {
         self.registry.state().put_blob(repository, bytes.into())

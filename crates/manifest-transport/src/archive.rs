@@ -16,7 +16,8 @@ use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType};
 
 pub use self::error::ArchiveError;
-use self::file::{Links, Source, Span, Stop, blocking, read_error};
+pub(crate) use self::file::{Links, open as open_file};
+use self::file::{Source, Span, Stop, blocking, read_error};
 use self::opened::{Content, Opened, Stamp, blob_name};
 pub use self::pack::{Existing, Packed, pack};
 pub use self::plain::plain;

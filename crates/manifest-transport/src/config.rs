@@ -6,8 +6,10 @@ mod document;
 mod hosts;
 mod registries;
 mod route;
+mod signatures;
 
 pub use document::ConfigError;
 pub use hosts::{HostConfig, Hosts};
 pub use registries::{ConfigFile, Registries};
 pub use route::{Blocked, Endpoint, Pulls, Route};
+pub use signatures::{Lookaside, SignatureStores};

@@ -216,6 +216,19 @@ pub enum TransportError {
         /// What it means now; none when it is gone, or cannot be read.
         found: Option<Digest>,
     },
+    /// More signatures are kept of an image than are looked at.
+    #[error("{0} has more than {1} signatures")]
+    TooManySignatures(String, usize),
+    /// Signatures cannot be changed where they are kept.
+    #[error("cannot {action} signatures {store}: {why}")]
+    SignatureStore {
+        /// What was to be done: `add` or `remove`.
+        action: &'static str,
+        /// Where, such as `at https://sigs.example.com`.
+        store: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// The place can only be read from, which an archive can.
     #[error("{0} can only be read from")]
     ReadOnly(String),

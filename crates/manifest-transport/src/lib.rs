@@ -32,6 +32,7 @@ mod registry;
 mod retry;
 mod secret;
 mod settings;
+mod signatures;
 mod start;
 mod stream;
 
@@ -53,5 +54,6 @@ pub use registry::{Check, Deleted, Expect, Guard, Mounted, Opener, Pieced, TagSt
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::Settings;
+pub use signatures::{Kept, MAX_SIGNATURE, MAX_SIGNATURES, SignatureEnvironment, Signatures};
 pub use start::Start;
 pub use stream::Blob;

@@ -74,6 +74,10 @@ impl Transport {
         &self.http
     }
 
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
     /// Time and chance, as requests have them.
     pub fn clock(&self) -> &dyn Clock {
         self.http.clock()

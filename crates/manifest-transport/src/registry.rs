@@ -23,10 +23,12 @@ mod look;
 mod manifest;
 mod mount;
 mod referrers;
+mod signatures;
 mod tag;
 mod upload;
 
 pub use check::Check;
+pub(crate) use manifest::refuse_page;
 pub use mount::Mounted;
 pub(crate) use tag::digest_etag;
 pub use tag::{Deleted, Expect, Guard, TagState};
@@ -51,6 +53,8 @@ pub(crate) struct Registry {
     multi_tag: OnceLock<bool>,
     /// Whether it refuses to write where a precondition does not hold, once that is known.
     compares: OnceLock<bool>,
+    /// Whether it keeps simple signatures, once that is known.
+    signatures: OnceCell<bool>,
     /// Made with the first request, since the scheme may have to be found out.
     door: OnceCell<Door>,
 }
@@ -65,8 +69,10 @@ impl Registry {
     pub(crate) fn new(http: Http, host: &str, settings: Arc<Settings>) -> Self {
         let tls = settings.tls(host);
         let pieces = Pieces::new(settings.chunk.get(host).copied());
-        let (multi_tag, compares, door) = (OnceLock::new(), OnceLock::new(), OnceCell::new());
-        Self { http, host: host.to_owned(), tls, settings, blocked: None, pieces, multi_tag, compares, door }
+        let (multi_tag, compares) = (OnceLock::new(), OnceLock::new());
+        let (signatures, door) = (OnceCell::new(), OnceCell::new());
+        let host = host.to_owned();
+        Self { http, host, tls, settings, blocked: None, pieces, multi_tag, compares, signatures, door }
     }
 
     /// The same, without checks of certificates and over plain HTTP if need be, unless the user said otherwise.

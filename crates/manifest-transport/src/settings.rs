@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth::{CredentialSearch, Environment};
-use crate::config::Registries;
+use crate::config::{Registries, SignatureStores};
 use crate::http::{DEFAULT_JOBS, Names, SystemNames, Tls};
 use crate::retry::RetryPolicy;
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub names: Arc<dyn Names>,
     /// Where registries are really found.
     pub registries: Registries,
+    /// Where simple signatures are kept.
+    pub signatures: SignatureStores,
     /// Pairs of registry and token server (`host` or `host:port`) where the login may go to the latter.
     pub auth_hosts: Vec<(String, String)>,
     /// How often and how patiently requests are repeated.
@@ -43,6 +45,7 @@ impl Default for Settings {
             certs_dirs: Vec::new(),
             names: Arc::new(SystemNames),
             registries: Registries::default(),
+            signatures: SignatureStores::default(),
             auth_hosts: Vec::new(),
             retry: RetryPolicy::default(),
             jobs: DEFAULT_JOBS,

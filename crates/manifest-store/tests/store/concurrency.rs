@@ -107,11 +107,27 @@ fn readers_never_wait_and_never_fail_because_of_writers() {
     });
 }
 
-/// Runs `waiting` while another thread holds the lock of `app`; the sender lets it go.
-fn while_held(home: &Home, waiting: impl AsyncFnOnce(Store, mpsc::Sender<()>)) {
+/// Lets go of a lock that another thread holds.
+struct Held {
+    let_go: mpsc::Sender<()>,
+    is_gone: mpsc::Receiver<()>,
+}
+
+impl Held {
+    /// Returns when the lock is free. Until then nothing else runs: a clock that jumps from pause to pause would be at the end of
+    /// all waiting before the other thread has moved.
+    fn let_go(self) {
+        drop(self.let_go);
+        self.is_gone.recv().unwrap();
+    }
+}
+
+/// Runs `waiting` while another thread holds the lock of `app`.
+fn while_held(home: &Home, waiting: impl AsyncFnOnce(Store, Held)) {
     block_on(home.store().create(&name("app"), draft([]), IfTaken::Refuse)).unwrap();
     let (held, is_held) = mpsc::channel();
     let (let_go, may_go) = mpsc::channel::<()>();
+    let (gone, is_gone) = mpsc::channel();
     std::thread::scope(|threads| {
         threads.spawn(move || {
             let store = home.store_of("manifest add app first", Duration::ZERO);
@@ -122,12 +138,14 @@ fn while_held(home: &Home, waiting: impl AsyncFnOnce(Store, mpsc::Sender<()>)) {
                 add(1)(draft)
             };
             block_on(store.update(&which("app"), edit)).unwrap();
+            // Who does not wait for that has seen enough.
+            gone.send(()).ok();
         });
         is_held.recv().unwrap();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let store = home.store_of("manifest add app second", Duration::from_secs(30));
-        runtime.block_on(waiting(store, let_go));
+        runtime.block_on(waiting(store, Held { let_go, is_gone }));
     });
 }
 
@@ -177,12 +195,12 @@ fn who_waits_for_a_while_is_told_once_for_whom() {
 #[test]
 fn who_waits_gets_the_lock_when_it_is_free() {
     let home = Home::new();
-    while_held(&home, async |store, let_go| {
+    while_held(&home, async |store, held| {
         let start = tokio::time::Instant::now();
         let selector = which("app");
         let (updated, ()) = tokio::join!(store.update(&selector, add(2)), async {
             tokio::time::sleep(Duration::from_secs(10)).await;
-            drop(let_go);
+            held.let_go();
         });
         assert_eq!(updated.unwrap().record.entries(), [entry(1), entry(2)]);
         assert!(start.elapsed() >= Duration::from_secs(10));

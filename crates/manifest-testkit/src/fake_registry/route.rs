@@ -21,11 +21,17 @@ pub(super) enum Route<'a> {
     Upload(&'a str, &'a str),
     Tags(&'a str),
     Referrers(&'a str, &'a str),
+    /// Of the extension for simple signatures.
+    Signatures(&'a str, &'a str),
     Unknown,
 }
 
 impl<'a> Route<'a> {
     pub(super) fn of(path: &'a str) -> Self {
+        if let Some(signed) = path.strip_prefix("/extensions/v2/") {
+            let split = signed.split_once("/signatures/");
+            return split.map_or(Self::Unknown, |(name, digest)| Self::Signatures(name, digest));
+        }
         let Some(rest) = path.strip_prefix("/v2") else { return Self::Unknown };
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         match rest {
@@ -56,7 +62,8 @@ impl<'a> Route<'a> {
         match *self {
             Self::Base | Self::Catalog | Self::Unknown => None,
             Self::Manifest(name, _) | Self::Blob(name, _) | Self::Uploads(name) => Some(name),
-            Self::Upload(name, _) | Self::Tags(name) | Self::Referrers(name, _) => Some(name),
+            Self::Upload(name, _) | Self::Tags(name) => Some(name),
+            Self::Referrers(name, _) | Self::Signatures(name, _) => Some(name),
         }
     }
 }
@@ -64,6 +71,10 @@ impl<'a> Route<'a> {
 /// Carries a request out.
 pub(super) fn answer(state: &mut State, request: &Request) -> Response<Bytes> {
     let mut answer = match Route::of(request.path()) {
+        Route::Base if state.signatures.is_some() => {
+            let headers = [("content-type", "application/json"), ("x-registry-supports-signatures", "1")];
+            respond(200, &headers, "{}")
+        }
         Route::Base => respond(200, &[("content-type", "application/json")], "{}"),
         Route::Catalog => listing(request, "repositories", json!({}), state.names().into_iter().cloned()),
         Route::Tags(name) if !state.knows(name) => {
@@ -75,7 +86,10 @@ pub(super) fn answer(state: &mut State, request: &Request) -> Response<Bytes> {
         Route::Uploads(name) => upload::start(state, request, name),
         Route::Upload(name, id) => upload::go_on(state, request, name, id),
         Route::Referrers(name, digest) if state.serve_referrers => referrers(state, request, name, digest),
-        Route::Referrers(..) | Route::Unknown => {
+        Route::Signatures(name, digest) if state.signatures.is_some() => {
+            signatures(state, request, (name, digest))
+        }
+        Route::Referrers(..) | Route::Signatures(..) | Route::Unknown => {
             respond(404, &[("content-type", "text/plain")], "404 page not found\n")
         }
     };
@@ -99,6 +113,28 @@ pub(super) fn forget(state: &mut State, request: &Request) -> Response<Bytes> {
         drop(state.close_upload(id));
     }
     upload_unknown()
+}
+
+/// Lists the signatures of a manifest, or adds one under a name that is not taken.
+fn signatures(state: &mut State, request: &Request, (name, digest): (&str, &str)) -> Response<Bytes> {
+    let all = state.signatures.get_or_insert_default();
+    let those = all.entry(format!("{name}@{digest}")).or_default();
+    match request.method {
+        Method::Put => {
+            let Ok(new) = serde_json::from_slice::<serde_json::Value>(&request.body) else {
+                return error(400, "INVALID", "not JSON", name);
+            };
+            if those.iter().any(|one| one["name"] == new["name"]) {
+                return error(409, "CONFLICT", "the name is taken", name);
+            }
+            those.push(new);
+            respond(201, &[], "")
+        }
+        _ => {
+            let body = json!({ "signatures": those }).to_string();
+            respond(200, &[("content-type", "application/json")], body)
+        }
+    }
 }
 
 /// A page of what refers to a manifest; `artifactType` is filtered by, as the answer says.

@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) set_many_tags: bool,
     pub(super) chunk_min_length: Option<u64>,
     pub(super) body_limit: Option<u64>,
+    /// Simple signatures by repository and digest, where they are kept at all.
+    pub(super) signatures: Option<BTreeMap<String, Vec<Value>>>,
 }
 
 impl State {

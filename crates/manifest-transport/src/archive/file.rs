@@ -44,7 +44,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Opens a regular file; a pipe does not keep us waiting.
-pub(super) fn open(path: &Path, links: Links) -> io::Result<File> {
+pub(crate) fn open(path: &Path, links: Links) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path, links: Links) -> io::Result<File> {
 
 /// Whether a link is followed when a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     Follow,
     Refuse,
 }

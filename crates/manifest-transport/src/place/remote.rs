@@ -117,6 +117,11 @@ impl Place {
 }
 
 impl RemoteRepository {
+    /// The registry itself, and the path of the repository in it.
+    pub(crate) fn home(&self) -> (Arc<Registry>, String) {
+        (Arc::clone(&self.registry), self.path.clone())
+    }
+
     /// Reads a manifest, from the first mirror that has it or else from the registry.
     pub(super) async fn manifest(&self, at: &At) -> Result<Fetched, TransportError> {
         for one in self.mirrors(at) {

@@ -234,7 +234,7 @@ pub(super) fn is_page(response: &Response) -> bool {
 }
 
 /// Refuses such a page, whatever its status says.
-pub(in crate::registry) fn refuse_page(response: &Response) -> Result<(), TransportError> {
+pub(crate) fn refuse_page(response: &Response) -> Result<(), TransportError> {
     if !is_page(response) {
         return Ok(());
     }

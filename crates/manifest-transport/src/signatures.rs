@@ -1,0 +1,196 @@
+//! Where simple signatures are kept: in the registry itself, where it says that it does so, or else in a lookaside store.
+//!
+//! What is read here are bytes that somebody has put there. Nothing is believed of them.
+//!
+//! Spec: containers-registries.d(5); containers/image `docs/signature-protocols.md`.
+
+mod directory;
+mod files;
+mod web;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use manifest_core::{Digest, Reference};
+
+use crate::config::Lookaside;
+use crate::error::TransportError;
+use crate::http::Http;
+use crate::observe::Event;
+use crate::place::{Place, Transport};
+use crate::registry::Registry;
+use crate::settings::Settings;
+
+pub use files::SignatureEnvironment;
+
+/// A larger signature is not read or written, in bytes.
+pub const MAX_SIGNATURE: usize = 4 << 20;
+
+/// More signatures of one image are not read or written.
+pub const MAX_SIGNATURES: usize = 128;
+
+/// All signatures of one image together have at most so many bytes.
+const MAX_ALL: usize = 32 << 20;
+
+/// The simple signatures of the images in a repository.
+#[derive(Clone, Debug)]
+pub struct Signatures {
+    reference: Reference,
+    registry: Arc<Registry>,
+    /// The path of the repository in the registry.
+    path: String,
+    http: Http,
+    settings: Arc<Settings>,
+}
+
+/// What became of a signature that was added; the text says where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kept {
+    /// It has been added.
+    Added(String),
+    /// It was there already.
+    Already(String),
+}
+
+/// What was found in a store.
+#[derive(Debug, Default)]
+struct Found {
+    signatures: Vec<Bytes>,
+    /// Whether there is a second signature without a first one.
+    gap: bool,
+}
+
+impl Transport {
+    /// The signatures of images that are asked for by `reference`: where they are kept is a matter of the name that the user
+    /// wrote, wherever the repository is really found. None when that is not a repository of a registry.
+    pub fn signatures(&self, reference: &Reference) -> Option<Signatures> {
+        let Place::Repository(remote) = self.repository(&reference.repository()) else { return None };
+        let (registry, path) = remote.home();
+        Some(Signatures {
+            reference: reference.clone().with_default_tag(),
+            registry,
+            path,
+            http: self.http().clone(),
+            settings: self.settings(),
+        })
+    }
+}
+
+impl Signatures {
+    /// Reads the signatures of the manifest with this digest, in the order in which they were added; none is no error.
+    ///
+    /// # Errors
+    /// [`TransportError`] when that cannot be known; [`TransportError::TooManySignatures`] for more than
+    /// [`MAX_SIGNATURES`], [`TransportError::TooLarge`] for more than [`MAX_SIGNATURE`] bytes in one of them or 32 MiB in
+    /// all.
+    pub async fn read(&self, digest: &Digest) -> Result<Vec<Bytes>, TransportError> {
+        if self.registry.keeps_signatures().await? {
+            return self.registry.signatures(&self.path, digest).await;
+        }
+        let Some(store) = self.settings.signatures.lookaside(&self.reference) else { return Ok(Vec::new()) };
+        let name = self.name(digest);
+        let found = match store {
+            Lookaside::Directory(root) => {
+                let directory = root.join(&name);
+                blocking(&directory.clone(), move || directory::read(&directory)).await?
+            }
+            Lookaside::Web(base) => web::read(&self.http, &self.settings, base, &name).await?,
+        };
+        if found.gap {
+            let text = format!(
+                "{store} has {name}/signature-2 and no signature-1, so that nobody looks at the former"
+            );
+            self.http.observe(Event::Warning(text));
+        }
+        Ok(found.signatures)
+    }
+
+    /// Adds a signature of the manifest with this digest; what others add meanwhile stays.
+    ///
+    /// # Errors
+    /// [`TransportError::SignatureStore`] when nothing can be written where signatures are kept; as [`read`](Self::read).
+    pub async fn add(&self, digest: &Digest, signature: &[u8]) -> Result<Kept, TransportError> {
+        if signature.len() > MAX_SIGNATURE {
+            return Err(TransportError::TooLarge {
+                what: "the signature".to_owned(),
+                limit: MAX_SIGNATURE as u64,
+            });
+        }
+        if self.registry.keeps_signatures().await? {
+            return self.registry.add_signature(&self.path, digest, signature).await;
+        }
+        let (root, name) = (self.writable("add")?, self.name(digest));
+        let signature = signature.to_owned();
+        blocking(&root.join(&name), move || directory::add(&root, &name, &signature)).await
+    }
+
+    /// Removes all signatures of the manifest with this digest, also those that others add meanwhile; how many there were.
+    ///
+    /// # Errors
+    /// [`TransportError::SignatureStore`] when nothing can be removed where signatures are kept.
+    pub async fn remove(&self, digest: &Digest) -> Result<usize, TransportError> {
+        if self.registry.keeps_signatures().await? {
+            return Err(TransportError::SignatureStore {
+                action: "remove",
+                store: format!("at {}", self.registry.host()),
+                why: "its interface for signatures cannot remove any",
+            });
+        }
+        let directory = self.writable("remove")?.join(self.name(digest));
+        blocking(&directory.clone(), move || directory::remove(&directory)).await
+    }
+
+    /// The directory below which signatures are written.
+    fn writable(&self, action: &'static str) -> Result<PathBuf, TransportError> {
+        match self.settings.signatures.staging(&self.reference) {
+            Some(Lookaside::Directory(root)) => Ok(root.clone()),
+            Some(Lookaside::Web(base)) => Err(TransportError::SignatureStore {
+                action,
+                store: format!("at {base}"),
+                why: "a web server is only read from; `lookaside-staging` in registries.d names a directory to write to",
+            }),
+            None => Err(TransportError::SignatureStore {
+                action,
+                store: format!("of {}", self.reference.repository()),
+                why: "no store is known; `lookaside` in registries.d names one",
+            }),
+        }
+    }
+
+    /// Where the signatures of a manifest lie in a store. Made of parsed values only, which hold no `..` and no `//`.
+    fn name(&self, digest: &Digest) -> String {
+        format!("{}@{}={}", self.reference.path(), digest.algorithm().as_str(), digest.hex())
+    }
+}
+
+/// Which image the signatures are of, for people.
+impl fmt::Display for Signatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the signatures of {}", self.reference.repository())
+    }
+}
+
+/// Counts signatures, and their bytes, while they are read.
+fn check_room(what: &str, so_far: &[Bytes], next: &Bytes) -> Result<(), TransportError> {
+    if so_far.len() >= MAX_SIGNATURES {
+        return Err(TransportError::TooManySignatures(what.to_owned(), MAX_SIGNATURES));
+    }
+    let all: usize = so_far.iter().map(Bytes::len).sum();
+    if all + next.len() > MAX_ALL {
+        let what = format!("the signatures at {what}");
+        return Err(TransportError::TooLarge { what, limit: MAX_ALL as u64 });
+    }
+    Ok(())
+}
+
+/// Runs file work on a thread where blocking does no harm; `path` is for messages.
+async fn blocking<T: Send + 'static>(
+    path: &std::path::Path,
+    work: impl FnOnce() -> Result<T, TransportError> + Send + 'static,
+) -> Result<T, TransportError> {
+    let died = |error| TransportError::Io("use", path.to_owned(), std::io::Error::other(error));
+    tokio::task::spawn_blocking(work).await.map_err(died)?
+}

@@ -1,0 +1,154 @@
+//! A lookaside store in a directory: files `signature-1`, `signature-2` and so on for each image.
+//!
+//! Other programs write there without any lock. Whatever is written gets a number of its own all the same: a file is
+//! complete before it gets its name, and no name is taken that is in use.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+
+use super::{Found, Kept, MAX_SIGNATURE, MAX_SIGNATURES, check_room};
+use crate::archive::{Links, open_file};
+use crate::error::TransportError;
+
+/// What the names of signatures begin with.
+const PREFIX: &str = "signature-";
+
+/// How often a number is looked at that is taken and free in turns.
+const LOOKS: usize = 8;
+
+/// Reads the signatures of an image, up to the first number that is free.
+pub(super) fn read(directory: &Path) -> Result<Found, TransportError> {
+    let mut found = Found::default();
+    for number in 1..=MAX_SIGNATURES + 1 {
+        let Some(signature) = read_one(&path(directory, number))? else { break };
+        check_room(&directory.display().to_string(), &found.signatures, &signature)?;
+        found.signatures.push(signature);
+    }
+    found.gap = found.signatures.is_empty() && path(directory, 2).exists();
+    Ok(found)
+}
+
+/// Adds a signature under the first number that is free, unless it is there already.
+pub(super) fn add(root: &Path, name: &str, signature: &[u8]) -> Result<Kept, TransportError> {
+    let directory = root.join(name);
+    make(root, &directory).map_err(|error| TransportError::Io("create", directory.clone(), error))?;
+    let mut staged = None;
+    for number in 1..=MAX_SIGNATURES {
+        let path = path(&directory, number);
+        for _ in 0..LOOKS {
+            match read_one(&path)? {
+                Some(found) if found == signature => return Ok(Kept::Already(path.display().to_string())),
+                Some(_) => break,
+                None => {}
+            }
+            let failed = |error| TransportError::Io("write", path.clone(), error);
+            let file = match staged.take() {
+                Some(file) => file,
+                None => stage(&directory, signature).map_err(failed)?,
+            };
+            match keep(file, &path, &directory).map_err(failed)? {
+                None => return Ok(Kept::Added(path.display().to_string())),
+                // Somebody was quicker, perhaps with the same signature.
+                again => staged = again,
+            }
+        }
+    }
+    Err(TransportError::TooManySignatures(directory.display().to_string(), MAX_SIGNATURES))
+}
+
+/// Removes all signatures of an image, also those behind a gap, which would come back when it is filled.
+pub(super) fn remove(directory: &Path) -> Result<usize, TransportError> {
+    let failed = |error| TransportError::Io("remove signatures in", directory.to_owned(), error);
+    let mut numbers = match numbers(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        numbers => numbers.map_err(failed)?,
+    };
+    // From the end, so that those that are still there have no gap before them.
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    let mut removed = 0;
+    for number in numbers {
+        match std::fs::remove_file(path(directory, number)) {
+            Ok(()) => removed += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    sync(directory).map_err(failed)?;
+    Ok(removed)
+}
+
+fn path(directory: &Path, number: usize) -> PathBuf {
+    directory.join(format!("{PREFIX}{number}"))
+}
+
+fn numbers(directory: &Path) -> io::Result<Vec<usize>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let number: Option<usize> = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        // Other spellings of a number, such as `signature-01`, are none of ours.
+        numbers.extend(number.filter(|number| name == *format!("{PREFIX}{number}")));
+    }
+    Ok(numbers)
+}
+
+/// Reads a signature; none when there is no such file.
+fn read_one(path: &Path) -> Result<Option<Bytes>, TransportError> {
+    let failed = |error| TransportError::Io("read", path.to_owned(), error);
+    let file = match open_file(path, Links::Follow) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_SIGNATURE as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > MAX_SIGNATURE {
+        return Err(TransportError::TooLarge {
+            what: path.display().to_string(),
+            limit: MAX_SIGNATURE as u64,
+        });
+    }
+    Ok(Some(bytes.into()))
+}
+
+/// Makes the directory of an image. Links below the root are refused: what is written there would stand elsewhere.
+fn make(root: &Path, directory: &Path) -> io::Result<()> {
+    for ancestor in directory.ancestors().take_while(|ancestor| *ancestor != root) {
+        if std::fs::symlink_metadata(ancestor).is_ok_and(|metadata| metadata.is_symlink()) {
+            let message = format!("{} is a link, which may lead out of the store", ancestor.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.recursive(true).create(directory)
+}
+
+/// Writes the file beside the place where it will stand, for good.
+fn stage(directory: &Path, signature: &[u8]) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    // Whoever may look into the store may check signatures; the umask of the user has the last word.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.prefix(".tmp-").tempfile_in(directory)?;
+    file.write_all(signature)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Gives the file its name; gives it back when that is in use.
+fn keep(file: NamedTempFile, path: &Path, directory: &Path) -> io::Result<Option<NamedTempFile>> {
+    match file.persist_noclobber(path) {
+        Ok(_) => sync(directory).map(|()| None),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Some(error.file)),
+        Err(error) => Err(error.error),
+    }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
