@@ -9,7 +9,7 @@ use manifest_transport::{LocationError, TransportError};
 
 use crate::attached::{MAX_REFERRER_DEPTH, MAX_REFERRERS};
 use crate::gate::Refusal;
-use crate::signing::{NotedSigner, SignatureForm, SimpleStoreError};
+use crate::signing::{NotedSigner, SignatureForm};
 use crate::tags::{Expected, Undone};
 
 /// Why a source gave no entries.
@@ -178,14 +178,6 @@ pub enum PublishError {
     CannotAddTo {
         /// The tag, with its place.
         tag: String,
-    },
-    /// Where simple signatures are kept, something could not be read or written.
-    #[error("the signatures of {of} cannot be read or written")]
-    SimpleStore {
-        /// The place whose signatures they are.
-        of: String,
-        /// Why not.
-        source: SimpleStoreError,
     },
     /// A publication that was cut off signs with other keys than were given for going on with it.
     #[error("the publication {id} {}, and has to go on so", signs(.by))]

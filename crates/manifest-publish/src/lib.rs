@@ -66,8 +66,8 @@ pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 pub use resume::{abort, resume};
 pub use signing::{
     Claim, FoundSignature, NotedSigner, NotedSigning, Open, RemovedSignatures, SignBy, Signature,
-    SignatureForm, Signed, Signing, SigstoreVouch, SimpleStore, SimpleStoreError, SimpleVouch,
-    UnknownSignatureForm, Vouch, remove_signatures, sign, signatures_of,
+    SignatureForm, Signed, Signing, SigstoreVouch, SimpleVouch, UnknownSignatureForm, Vouch,
+    remove_signatures, sign, signatures_of,
 };
 pub use subject::Subject;
 pub use tags::{Expected, Undone};

@@ -1,7 +1,7 @@
 //! Signing as a part of a publication: when everything is there by digest, and before a tag moves.
 //!
 //! What a signature says and how it is made is the business of whoever [vouches](Vouch); where and how signatures are kept
-//! is that of this module. Attachments and referrers are written here; simple signatures go to a [`SimpleStore`].
+//! is that of this module.
 
 mod find;
 mod keep;
@@ -9,17 +9,14 @@ mod remove;
 mod step;
 mod vouch;
 
-use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use manifest_core::{Descriptor, Digest};
+use manifest_core::Descriptor;
 use manifest_sign::sigstore::CosignSignature;
 use manifest_sign::{KeyId, SignError};
-use manifest_transport::Place;
 use serde::{Deserialize, Serialize};
 
 pub use find::{FoundSignature, signatures_of};
@@ -34,7 +31,7 @@ pub use vouch::{Open, SigstoreVouch, SimpleVouch};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SignatureForm {
-    /// An OpenPGP message in a lookaside store, or by the registry's own API.
+    /// An OpenPGP message in a lookaside store, or where the registry itself keeps it.
     Simple,
     /// A layer of the manifest under the tag `sha256-….sig`.
     Cosign,
@@ -132,49 +129,6 @@ pub trait Vouch: fmt::Debug + Send + Sync {
     fn has(&self, found: &Signature, claim: &Claim) -> bool;
 }
 
-/// Why a [`SimpleStore`] failed.
-pub type SimpleStoreError = Box<dyn Error + Send + Sync>;
-
-/// Where simple signatures are kept: a lookaside store, or the API that some registries have for them.
-pub trait SimpleStore: fmt::Debug + Send + Sync {
-    /// Refuses a place whose signatures cannot be written, before anything is sent there.
-    ///
-    /// # Errors
-    /// Why they cannot be written.
-    fn ready<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Result<(), SimpleStoreError>>;
-
-    /// The signatures of a manifest.
-    ///
-    /// # Errors
-    /// When they cannot be read; that there are none is no error.
-    fn read<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Bytes>, SimpleStoreError>>;
-
-    /// Adds a signature to those of a manifest; what others add at the same time stays.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn add<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-        signature: Bytes,
-    ) -> BoxFuture<'a, Result<(), SimpleStoreError>>;
-
-    /// Deletes the signatures of a manifest; how many.
-    ///
-    /// # Errors
-    /// When they cannot be deleted.
-    fn remove<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-    ) -> BoxFuture<'a, Result<usize, SimpleStoreError>>;
-}
-
 /// Who signs, and how that was said.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "values that anybody may make")]
@@ -199,13 +153,11 @@ pub struct Signing {
     pub creator: Option<String>,
     /// When, in seconds since 1970.
     pub timestamp: Option<i64>,
-    /// Where simple signatures are kept.
-    pub simple: Option<Arc<dyn SimpleStore>>,
 }
 
 impl Default for Signing {
     fn default() -> Self {
-        Self { by: Vec::new(), children: true, identity: None, creator: None, timestamp: None, simple: None }
+        Self { by: Vec::new(), children: true, identity: None, creator: None, timestamp: None }
     }
 }
 
@@ -252,7 +204,6 @@ impl Signing {
             identity: noted.identity.clone(),
             creator: noted.creator.clone(),
             timestamp: noted.timestamp,
-            simple: self.simple.clone(),
         })
     }
 }

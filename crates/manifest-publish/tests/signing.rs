@@ -16,16 +16,15 @@ mod cut_off;
 mod scene;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use manifest_core::Digest;
 use manifest_publish::{
     PublishError, Signature, SignatureForm, Signed, Signing, dry_run, remove_signatures, signatures_of,
 };
 use manifest_testkit::{FakeRegistry, Image, Index, Method};
-use manifest_transport::{Layout, Place};
+use manifest_transport::{Layout, Place, TransportError};
 
-use self::scene::{Memory, Scene, Told, by, nested, sig, signing, target};
+use self::scene::{Scene, Told, by, nested, sig, signing, target};
 
 fn cosign(name: &str) -> manifest_publish::SignBy {
     by(name, SignatureForm::Cosign)
@@ -230,25 +229,29 @@ async fn a_target_that_cannot_hold_them_fails_before_a_byte_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene::new();
     let layout = || Place::Layout(Layout::new(directory.path().join("layout")));
-    let with_store = |mut options: manifest_publish::PushOptions| {
-        options.signing.simple = Some(Arc::new(Memory::default()));
+    let with_identity = |mut options: manifest_publish::PushOptions| {
         options.signing.identity = Some("r.test/app:1".to_owned());
         options
     };
     let simple = || signing(vec![by("s", SignatureForm::Simple)]);
+    let is_early = |error: &PublishError| {
+        let no_store = |error: &TransportError| matches!(error, TransportError::SignatureStore { .. });
+        matches!(error, PublishError::CannotHold { .. })
+            || matches!(error, PublishError::Transport(error) if no_store(error))
+    };
     for (place, options, why) in [
         (layout(), signing(vec![cosign("a")]), "no reference"),
-        (layout(), with_store(simple()), "only images in registries"),
-        (scene.place(), simple(), "no store"),
+        (layout(), with_identity(simple()), "only images in registries"),
+        (scene.place(), simple(), "no store is known"),
     ] {
         let targets = [target(place, &["1"])];
         let refused = scene.push(&targets, &options, &Told::default(), None).await.unwrap_err();
-        assert!(matches!(refused, PublishError::CannotHold { .. }), "{refused:?}");
+        assert!(is_early(&refused), "{refused:?}");
         assert!(refused.to_string().contains(why), "{refused}");
         let planned = dry_run(&scene.client.transport, scene.content(), &targets, &options).await;
-        assert!(matches!(planned, Err(PublishError::CannotHold { .. })), "{planned:?}");
+        assert!(is_early(&planned.unwrap_err()));
     }
-    assert_eq!(scene.target.requests().len(), 0);
+    assert!(scene.target.requests().iter().all(|request| request.path() == "/v2/"));
     assert!(!directory.path().join("layout").exists());
     // It holds the other forms.
     let mut options = signing(vec![cosign("a"), bundle("b")]);
@@ -279,28 +282,29 @@ async fn an_archive_has_its_signatures_inside() {
 
 #[tokio::test]
 async fn simple_signatures_go_to_their_store() {
-    let scene = Scene::new();
-    let store = Arc::new(Memory::default());
-    let mut options = signing(vec![by("s", SignatureForm::Simple)]);
-    options.signing.simple = Some(Arc::<Memory>::clone(&store));
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::new().with_lookaside(directory.path());
+    let options = signing(vec![by("s", SignatureForm::Simple)]);
     for expected in [counts(3, 0), counts(0, 3)] {
         let pushed = scene.push(&[scene.to(&["1"])], &options, &Told::default(), None).await.unwrap();
         assert_eq!(pushed.targets[0].as_ref().unwrap().signed, expected);
     }
-    let found = signatures_of(&scene.place(), &scene.list.digest, Some(&*store)).await.unwrap();
+    let reference = format!("{}/app:1", scene.target.address()).parse().unwrap();
+    let store = scene.client.transport.signatures(&reference);
+    let found = signatures_of(&scene.place(), &scene.list.digest, store.as_ref()).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].form, SignatureForm::Simple);
-    let removed = remove_signatures(&scene.place(), &scene.list.digest, Some(&*store)).await.unwrap();
+    let removed = remove_signatures(&scene.place(), &scene.list.digest, store.as_ref()).await.unwrap();
     assert_eq!((removed.removed, removed.stays.len()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_key_that_does_not_sign_moves_no_tag_anywhere() {
-    let scene = Scene::new();
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::new().with_lookaside(directory.path());
     let other = scene.client.repository(&scene.target.address(), "other");
     let targets = [scene.to(&["1"]), target(other, &["1"])];
-    let mut options = signing(vec![cosign("a"), by("broken", SignatureForm::Simple)]);
-    options.signing.simple = Some(Arc::new(Memory::default()));
+    let options = signing(vec![cosign("a"), by("broken", SignatureForm::Simple)]);
     let failed = scene.push(&targets, &options, &Told::default(), None).await.unwrap_err();
     assert!(matches!(failed, PublishError::Sign(_)), "{failed:?}");
     assert_eq!(scene.target.tag("app", "1"), None);

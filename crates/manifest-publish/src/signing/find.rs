@@ -6,9 +6,9 @@ use manifest_sign::sigstore::{
     BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PREDICATE_ANNOTATION, SIGNED_PREDICATE, bundle_layer,
 };
 use manifest_sign::{MAX_PAYLOAD_SIZE, Refusal};
-use manifest_transport::{Fetched, Place, ReferrersAt, Tagged, TransportError};
+use manifest_transport::{Fetched, Place, ReferrersAt, Signatures, Tagged, TransportError};
 
-use super::{Signature, SignatureForm, SimpleStore};
+use super::{Signature, SignatureForm};
 use crate::error::PublishError;
 
 /// Bytes of signatures of one manifest and form that are read.
@@ -30,15 +30,17 @@ pub struct FoundSignature {
     pub signature: Result<Signature, Refusal>,
 }
 
-/// Finds all signatures of a manifest, in all forms; with `simple` those that are no images, too. Nothing of them is
+/// Finds all signatures of a manifest, in all forms; with `simple` ([`Transport::signatures`]) those that are no images, too. Nothing of them is
 /// checked but that each is where it says.
+///
+/// [`Transport::signatures`]: manifest_transport::Transport::signatures
 ///
 /// # Errors
 /// [`PublishError`] when the place cannot be read. What stands where a signature should be and is none is found as such.
 pub async fn signatures_of(
     place: &Place,
     digest: &Digest,
-    simple: Option<&dyn SimpleStore>,
+    simple: Option<&Signatures>,
 ) -> Result<Vec<FoundSignature>, PublishError> {
     let place = &place.without_mirrors();
     let mut found = match attached(place, digest).await {
@@ -51,7 +53,7 @@ pub async fn signatures_of(
     };
     found.extend(bundles(place, digest, ReferrersAt::Anywhere).await?);
     if let Some(simple) = simple {
-        found.extend(simple_signatures(place, digest, simple).await?);
+        found.extend(simple_signatures(simple, digest).await?);
     }
     Ok(found)
 }
@@ -139,13 +141,10 @@ fn is_attestation(annotations: &manifest_core::Annotations) -> bool {
 
 /// The signatures that are no images.
 pub(super) async fn simple_signatures(
-    place: &Place,
+    simple: &Signatures,
     digest: &Digest,
-    simple: &dyn SimpleStore,
-) -> Result<Vec<FoundSignature>, PublishError> {
-    let read = simple.read(place, digest).await;
-    let read = read.map_err(|source| PublishError::SimpleStore { of: place.to_string(), source })?;
-    let numbered = read.into_iter().enumerate().map(|(at, signature)| FoundSignature {
+) -> Result<Vec<FoundSignature>, TransportError> {
+    let numbered = simple.read(digest).await?.into_iter().enumerate().map(|(at, signature)| FoundSignature {
         form: SignatureForm::Simple,
         at: format!("signature-{}", at + 1),
         signature: Ok(Signature::Simple(signature)),

@@ -16,7 +16,7 @@ use manifest_sign::sigstore::{
 };
 use manifest_store::{Lease, Publications, StoreError};
 use manifest_transport::{
-    Added, Addition, Clock, Fetched, LookBack, Mounted, Noted, Onto, Place, ReferrersAt, Stays,
+    Added, Addition, Clock, Fetched, LookBack, Mounted, Noted, Onto, Place, ReferrersAt, Signatures, Stays,
     TransportError,
 };
 use tokio::sync::OnceCell;
@@ -47,6 +47,8 @@ pub(crate) struct Keeper<'a> {
     progress: &'a dyn Progress,
     /// What signatures say that the images are.
     identity: Option<String>,
+    /// Where simple signatures are kept.
+    simple: Option<Signatures>,
     compares: OnceCell<bool>,
     empty: OnceCell<()>,
     /// Whether the registry itself keeps track of what refers to a manifest.
@@ -62,6 +64,14 @@ pub(crate) struct Around<'a> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) turns: Option<&'a Publications>,
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// What a place is called, and what comes of that.
+pub(crate) struct Name {
+    /// What signatures say that the images are.
+    pub(crate) identity: Option<String>,
+    /// Where simple signatures are kept.
+    pub(crate) simple: Option<Signatures>,
 }
 
 /// Something that was added to a tag and may not have stayed.
@@ -108,7 +118,8 @@ impl Addition for New<'_> {
 impl<'a> Keeper<'a> {
     pub(crate) fn new(
         place: &Place,
-        (signing, identity): (&'a Signing, Option<String>),
+        signing: &'a Signing,
+        Name { identity, simple }: Name,
         there: (Digest, MediaType, Bytes),
         Around { clock, turns, progress }: Around<'a>,
     ) -> Self {
@@ -120,6 +131,7 @@ impl<'a> Keeper<'a> {
             turns: turns.filter(|_| place.registry_host().is_some()),
             progress,
             identity,
+            simple,
             compares: OnceCell::new(),
             empty: OnceCell::new(),
             by_registry: OnceLock::new(),
@@ -304,13 +316,12 @@ impl<'a> Keeper<'a> {
     /// Signatures that are no images; how many were written.
     async fn put_simple(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         let digest = &claim.subject.digest;
-        let failed = |source| PublishError::SimpleStore { of: self.place.to_string(), source };
-        let Some(simple) = self.signing.simple.as_deref() else { return Ok(0) };
-        let found = simple_signatures(&self.place, digest, simple).await?;
+        let Some(simple) = &self.simple else { return Ok(0) };
+        let found = simple_signatures(simple, digest).await?;
         let missing = missing(by, claim, &found);
         for by in &missing {
             if let Signature::Simple(message) = self.made(by, claim).await? {
-                simple.add(&self.place, digest, message).await.map_err(failed)?;
+                simple.add(digest, &message).await?;
             }
         }
         Ok(missing.len())

@@ -1,10 +1,10 @@
 //! Taking signatures away.
 
 use manifest_core::{Digest, Tag};
-use manifest_transport::{Deleted, Place, ReferrersAt};
+use manifest_transport::{Deleted, Place, ReferrersAt, Signatures};
 
+use super::FoundSignature;
 use super::find::{attachment_tag, bundles};
-use super::{FoundSignature, SimpleStore};
 use crate::error::PublishError;
 use crate::tags::written;
 
@@ -26,7 +26,7 @@ pub struct RemovedSignatures {
 pub async fn remove_signatures(
     place: &Place,
     digest: &Digest,
-    simple: Option<&dyn SimpleStore>,
+    simple: Option<&Signatures>,
 ) -> Result<RemovedSignatures, PublishError> {
     let place = &place.without_mirrors();
     let mut removed = RemovedSignatures::default();
@@ -52,9 +52,7 @@ pub async fn remove_signatures(
         }
     }
     if let Some(simple) = simple {
-        let deleted = simple.remove(place, digest).await;
-        removed.removed +=
-            deleted.map_err(|source| PublishError::SimpleStore { of: place.to_string(), source })?;
+        removed.removed += simple.remove(digest).await?;
     }
     Ok(removed)
 }

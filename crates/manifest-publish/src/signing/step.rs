@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Descriptor, Digest, Document, Kind};
+use manifest_core::{Descriptor, Digest, Document, Kind, Reference};
 use manifest_store::Publications;
 use manifest_transport::{Fetched, Place, Transport};
 
 use super::find::attachment_tag;
-use super::keep::Around;
+use super::keep::{Around, Name};
 use super::{Keeper, SignatureForm, Signed, Signing};
 use crate::course::Course;
 use crate::error::{MAX_NESTING, PublishError};
@@ -39,11 +39,11 @@ pub async fn sign(
     let about = Descriptor::new(subject.media_type.clone(), subject.digest, subject.bytes.len() as u64);
     let name = name.map(str::to_owned);
     let names = name.as_slice();
-    check(signing, (place, names), entries, &about.digest).await?;
+    let name = name_of(transport, signing, (place, names), &about.digest);
+    check(signing, &name, place, entries, &about.digest).await?;
     let there = (about.digest, about.media_type.clone(), subject.bytes.clone());
-    let identity = identity(signing, (place, names), &about.digest);
     let around = Around { clock: transport.clock(), turns, progress };
-    let keeper = Keeper::new(place, (signing, identity), there, around);
+    let keeper = Keeper::new(place, signing, name, there, around);
     all(&keeper, place, (entries, &about), jobs).await
 }
 
@@ -59,64 +59,67 @@ pub(crate) async fn sign_brought(
     }
     let about = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
     let there = (list.digest, list.media_type.clone(), Bytes::from(list.bytes.clone()));
-    let identity = identity(signing, (&target.place, &target.names), &list.digest);
+    let name = name_of(course.transport, signing, (&target.place, &target.names), &list.digest);
     let turns = course.journal.map(crate::journal::Journal::publications);
     let around = Around { clock: course.transport.clock(), turns, progress };
-    let keeper = Keeper::new(place, (signing, identity), there, around);
+    let keeper = Keeper::new(place, signing, name, there, around);
     let entries = if signing.children { course.brought() } else { &[] };
     all(&keeper, place, (entries, &about), course.options.jobs).await.map(Some)
 }
 
 /// Refuses a target that cannot hold the signatures that are wanted, before anything is sent there.
 pub(crate) async fn check_target(course: &Course<'_>, target: &Target) -> Result<(), PublishError> {
-    let list = &course.content.list.digest;
-    check(&course.options.signing, (&target.place, &target.names), course.brought(), list).await
+    let (signing, list) = (&course.options.signing, &course.content.list.digest);
+    let name = name_of(course.transport, signing, (&target.place, &target.names), list);
+    check(signing, &name, &target.place, course.brought(), list).await
 }
 
 async fn check(
     signing: &Signing,
-    (place, names): (&Place, &[String]),
+    name: &Name,
+    place: &Place,
     entries: &[Descriptor],
     list: &Digest,
 ) -> Result<(), PublishError> {
     let refuse = |form, why: String| Err(PublishError::CannotHold { target: place.to_string(), form, why });
     let uses = |form| signing.of_form(form).next().is_some();
-    let named = [SignatureForm::Simple, SignatureForm::Cosign].into_iter().find(|form| uses(*form));
-    if let (Some(form), None) = (named, identity(signing, (place, names), list)) {
-        return refuse(form, "it has no reference that a signature could state".to_owned());
-    }
     let entries = entries.iter().map(|entry| &entry.digest).filter(|_| signing.children);
-    if uses(SignatureForm::Cosign)
-        && let Some(digest) = entries.chain([list]).find(|digest| attachment_tag(digest).is_err())
-    {
-        return refuse(SignatureForm::Cosign, format!("the digest {digest} is too long for a tag"));
-    }
     if uses(SignatureForm::Simple) {
-        if place.registry_host().is_none() {
+        let Some(simple) = &name.simple else {
             return refuse(SignatureForm::Simple, "only images in registries can have them".to_owned());
-        }
-        let Some(simple) = &signing.simple else {
-            return refuse(SignatureForm::Simple, "no store for them is known".to_owned());
         };
-        let of = || place.to_string();
-        simple.ready(place).await.map_err(|source| PublishError::SimpleStore { of: of(), source })?;
+        simple.ready().await?;
+    }
+    if uses(SignatureForm::Cosign) {
+        if name.identity.is_none() {
+            let why = "it has no reference that a signature could state".to_owned();
+            return refuse(SignatureForm::Cosign, why);
+        }
+        if let Some(digest) = entries.chain([list]).find(|digest| attachment_tag(digest).is_err()) {
+            return refuse(SignatureForm::Cosign, format!("the digest {digest} is too long for a tag"));
+        }
     }
     Ok(())
 }
 
 /// What signatures say that the images are: what was given, else the target with its first tag, as podman does it for
 /// the list and everything in it alike, or with the digest of the list. What lies in files has no such name.
-fn identity(signing: &Signing, (place, names): (&Place, &[String]), list: &Digest) -> Option<String> {
-    if let Some(identity) = &signing.identity {
-        return Some(identity.clone());
-    }
-    place.registry_host()?;
+fn name_of(
+    transport: &Transport,
+    signing: &Signing,
+    (place, names): (&Place, &[String]),
+    list: &Digest,
+) -> Name {
     let text = place.to_string();
-    let repository = text.strip_prefix("docker://").unwrap_or(&text);
-    Some(match names.first() {
+    let own = place.registry_host().map(|_| text.strip_prefix("docker://").unwrap_or(&text));
+    let own = own.map(|repository| match names.first() {
         Some(tag) => format!("{repository}:{tag}"),
         None => format!("{repository}@{list}"),
-    })
+    });
+    let is_wanted = signing.of_form(SignatureForm::Simple).next().is_some();
+    let reference: Option<Reference> = own.as_ref().filter(|_| is_wanted).and_then(|own| own.parse().ok());
+    let simple = reference.and_then(|reference| transport.signatures(&reference));
+    Name { identity: signing.identity.clone().or(own), simple }
 }
 
 /// Signs everything, and looks whether it has stayed.

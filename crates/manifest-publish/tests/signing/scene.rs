@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use manifest_core::{Descriptor, Digest, Document, Encoded, Format, List};
 use manifest_publish::{
     Content, Journal, Progress, PublishError, PushOptions, Pushed, SignBy, SignatureForm, Signing,
-    SigstoreVouch, SimpleStore, SimpleStoreError, SimpleVouch, Step, Target, Vouch, push,
+    SigstoreVouch, SimpleVouch, Step, Target, Vouch, push,
 };
 use manifest_sign::sigstore::{KeyKind, SigstoreSigner};
 use manifest_sign::{KeyId, SignError, Signer};
 use manifest_store::{IfTaken, NewRecord, Origin, Record, Source, Sources, Store, StoreOptions};
 use manifest_testkit::{Client, FakeRegistry, Image, Index, Request};
-use manifest_transport::Place;
+use manifest_transport::config::{ConfigFile, SignatureStores};
+use manifest_transport::{Place, Settings};
 use serde_json::json;
 
 /// A key that is the same for the same name.
@@ -52,44 +51,6 @@ impl Signer for Reversed {
 #[allow(clippy::unnecessary_wraps, reason = "it opens a signature")]
 fn reversed(message: &[u8]) -> Option<Vec<u8>> {
     Some(message.iter().rev().copied().collect())
-}
-
-/// Simple signatures in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Memory(pub(crate) Mutex<BTreeMap<(String, Digest), Vec<Bytes>>>);
-
-impl SimpleStore for Memory {
-    fn ready<'a>(&'a self, _: &'a Place) -> BoxFuture<'a, Result<(), SimpleStoreError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn read<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Bytes>, SimpleStoreError>> {
-        let found = self.0.lock().unwrap().get(&(place.to_string(), *digest)).cloned();
-        Box::pin(async { Ok(found.unwrap_or_default()) })
-    }
-
-    fn add<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-        signature: Bytes,
-    ) -> BoxFuture<'a, Result<(), SimpleStoreError>> {
-        self.0.lock().unwrap().entry((place.to_string(), *digest)).or_default().push(signature);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn remove<'a>(
-        &'a self,
-        place: &'a Place,
-        digest: &'a Digest,
-    ) -> BoxFuture<'a, Result<usize, SimpleStoreError>> {
-        let removed = self.0.lock().unwrap().remove(&(place.to_string(), *digest));
-        Box::pin(async move { Ok(removed.map_or(0, |removed| removed.len())) })
-    }
 }
 
 /// Who is told, and notes it.
@@ -142,6 +103,15 @@ impl Scene {
         let place = format!("docker://{}/app", source.address());
         sources.add(source_of(&place, &list, &entries));
         Self { source, target: FakeRegistry::start(), client: Client::default(), list, entries, sources }
+    }
+
+    /// The same with a lookaside store in a directory.
+    pub(crate) fn with_lookaside(mut self, directory: &std::path::Path) -> Self {
+        let text = format!("default-docker: {{lookaside: 'file://{}'}}", directory.display());
+        let mut signatures = SignatureStores::default();
+        signatures.read(ConfigFile { path: std::path::Path::new("a.yaml"), text: &text }).unwrap();
+        self.client = Client::new(Settings { signatures, ..Settings::default() });
+        self
     }
 
     pub(crate) fn content(&self) -> Content<'_> {
