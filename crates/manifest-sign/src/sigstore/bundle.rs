@@ -87,6 +87,11 @@ impl Bundle {
         Ok(Self { hint, payload, signature })
     }
 
+    /// What the signer calls the key, which proves nothing.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What it says, with nobody vouching for it.
     ///
     /// # Errors
