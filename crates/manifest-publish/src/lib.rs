@@ -4,7 +4,7 @@
 //! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
 //! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it
 //! back; [`With`] says what goes along, [`Signing`] who signs. [`export`] does that with a layout or an archive of its own, and [`take`] brings
-//! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
+//! images from there into a store. [`verify`] tells whether what is there is signed. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
 //! or prints.
 
 mod attached;
@@ -39,6 +39,7 @@ mod survey;
 mod tags;
 mod together;
 mod truth;
+pub mod verify;
 
 pub use attached::{
     AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, MAX_REFERRER_DEPTH, MAX_REFERRERS, With,
