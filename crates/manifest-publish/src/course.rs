@@ -50,9 +50,10 @@ impl<'a> Course<'a> {
         journal: Option<&'a Journal>,
         door: &'a Door<'a>,
     ) -> Self {
-        // What goes along comes between the list and its tags; and a list that is about something is a referrer, which is
-        // noted by its digest.
-        let goes_alone = options.with.is_nothing() && !may_have_subject(content.list);
+        // What goes along, and signatures, come between the list and its tags; and a list that is about something is a
+        // referrer, which is noted by its digest.
+        let goes_alone =
+            options.with.is_nothing() && options.signing.is_nothing() && !may_have_subject(content.list);
         let is_one = goes_alone && targets.len() == 1;
         // An archive is seen when the tags move, and not before.
         let is_plain = |target: &Target| target.names.len() < 2 && archive(&target.place).is_none();
@@ -100,7 +101,7 @@ impl<'a> Course<'a> {
     /// The same for a publication that was cut off, whose tags are known.
     pub(crate) async fn look_again(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
         let looking = lots.iter_mut().map(|lot| async {
-            let done = lot.look_again(self.content.list.digest).await;
+            let done = lot.look_again(self).await;
             lot.settle(done)
         });
         try_join_all(looking).await.map(drop)

@@ -273,6 +273,8 @@ pub(crate) fn may_be_short(
 ) -> Result<bool, PublishError> {
     // What a registry names of layers that lie elsewhere it need not have.
     let is_asked = options.foreign_layers && options.entries;
+    // Nothing is signed that was not seen to be there.
+    let is_asked = is_asked || !options.signing.is_nothing();
     Ok(place.registry_host().is_some() && !is_asked && all_from(entries, origins, place)?)
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use manifest_core::{Digest, EncodeError, JsonError};
+use manifest_sign::SignError;
 use manifest_store::{PublicationId, StoreError};
 use manifest_transport::{LocationError, TransportError};
 
 use crate::attached::{MAX_REFERRER_DEPTH, MAX_REFERRERS};
 use crate::gate::Refusal;
+use crate::signing::{NotedSigner, SignatureForm};
 use crate::tags::{Expected, Undone};
 
 /// Why a source gave no entries.
@@ -158,6 +160,33 @@ pub enum PublishError {
         /// How long it was asked for.
         waited: Duration,
     },
+    /// A key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A target cannot hold the signatures that it should get.
+    #[error("{target} cannot hold {form} signatures: {why}")]
+    CannotHold {
+        /// The target.
+        target: String,
+        /// The form of the signatures.
+        form: SignatureForm,
+        /// Why not.
+        why: String,
+    },
+    /// A tag that should hold signatures is something else.
+    #[error("{tag} is something else, so no signature can be added to it")]
+    CannotAddTo {
+        /// The tag, with its place.
+        tag: String,
+    },
+    /// A publication that was cut off signs with other keys than were given for going on with it.
+    #[error("the publication {id} {}, and has to go on so", signs(.by))]
+    SignsOtherwise {
+        /// The publication.
+        id: PublicationId,
+        /// How it signs.
+        by: Vec<NotedSigner>,
+    },
     /// The publication has ended, and cannot be resumed.
     #[error("the publication {0} has ended")]
     Ended(PublicationId),
@@ -171,6 +200,11 @@ pub enum PublishError {
         /// What became of the tags that may have moved.
         undone: Vec<Undone>,
     },
+}
+
+/// How a publication signs, in words.
+fn signs(by: &[NotedSigner]) -> String {
+    if by.is_empty() { "signs nothing".to_owned() } else { format!("signs: {}", joined(by)) }
 }
 
 fn joined<T: ToString>(all: &[T]) -> String {

@@ -139,6 +139,7 @@ impl Journal {
             entries: course.options.entries,
             foreign_layers: course.options.foreign_layers,
             with: course.options.with.clone(),
+            signing: course.options.signing.noted(),
             sources: course.content.sources.clone(),
             targets: Vec::new(),
             documents: std::collections::BTreeMap::new(),
@@ -148,6 +149,11 @@ impl Journal {
         state.is_stale = state.publication.as_ref().is_some_and(|known| known.differs(&publication));
         state.publication = Some(publication);
         Ok(())
+    }
+
+    /// Where it is written down, and others are kept away.
+    pub(crate) const fn publications(&self) -> &Publications {
+        &self.publications
     }
 
     /// Whether something is written down.

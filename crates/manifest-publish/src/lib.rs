@@ -3,7 +3,7 @@
 //! [`resolve`] turns a reference into entries. [`judge_truth`] compares a list with its entries before it goes anywhere.
 //! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
 //! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it
-//! back; [`With`] says what goes along. [`export`] does that with a layout or an archive of its own, and [`take`] brings
+//! back; [`With`] says what goes along, [`Signing`] who signs. [`export`] does that with a layout or an archive of its own, and [`take`] brings
 //! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
 //! or prints.
 
@@ -33,6 +33,7 @@ mod push;
 mod refresh;
 mod resolve;
 mod resume;
+mod signing;
 mod subject;
 mod survey;
 mod tags;
@@ -63,6 +64,11 @@ pub use push::{
 pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 pub use resume::{abort, resume};
+pub use signing::{
+    Claim, FoundSignature, NotedSigner, NotedSigning, Open, RemovedSignatures, SignBy, Signature,
+    SignatureForm, Signed, Signing, SigstoreVouch, SimpleVouch, UnknownSignatureForm, Vouch,
+    remove_signatures, sign, signatures_of,
+};
 pub use subject::Subject;
 pub use tags::{Expected, Undone};
 pub use truth::{CheckConfig, Truth, TruthOptions, judge_truth};

@@ -15,6 +15,7 @@ use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
 use crate::parcel::{self, Packing, Parcel, archive};
 use crate::progress::{Progress, Step};
 use crate::push::{Effort, Expectations, Outcome, TagMoved, Target};
+use crate::signing::{check_target, sign_brought};
 use crate::survey::announce;
 use crate::tags::{Before, Expected, Found, Undone, put_back, read, try_back, undone, written};
 
@@ -188,6 +189,7 @@ impl<'a> Lot<'a> {
     /// what may have to be taken over.
     pub(crate) async fn look(&mut self, course: &Course<'_>, past: &Past) -> Result<(), PublishError> {
         let Course { content, options, is_single, .. } = course;
+        check_target(course, self.target).await?;
         let (place, list) = (&self.target.place, content.list.digest);
         if let Some(archive) = archive(place) {
             parcel::look(archive)?;
@@ -227,8 +229,9 @@ impl<'a> Lot<'a> {
     }
 
     /// Looks which tags have moved already, and refuses those that somebody else has moved.
-    pub(crate) async fn look_again(&mut self, list: Digest) -> Result<(), PublishError> {
-        let place = &self.target.place;
+    pub(crate) async fn look_again(&mut self, course: &Course<'_>) -> Result<(), PublishError> {
+        check_target(course, self.target).await?;
+        let (place, list) = (&self.target.place, course.content.list.digest);
         if let Some(archive) = archive(place) {
             self.parcel = parcel::look_again(archive, list).await?;
             return Ok(());
@@ -294,6 +297,8 @@ impl<'a> Lot<'a> {
         let name = self.tags.first().map(|tag| tag.before.name.as_str());
         (self.outcome, _) = Box::pin(delivery.to(packing.place(), Last::Unseen(name), progress)).await?;
         Box::pin(delivery.attached.bring(delivery, packing.place(), &mut self.outcome, progress)).await?;
+        let signing = sign_brought(&delivery.course, (self.target, packing.place()), progress);
+        self.outcome.signed = Box::pin(signing).await?;
         self.parcel = packing.finish(archive).await?;
         Ok(())
     }
@@ -328,6 +333,8 @@ impl<'a> Lot<'a> {
         if !course.is_single && !place.shows(&list, limit).await? {
             return Err(PublishError::Unsettled { target: place.to_string(), digest: list, waited: limit });
         }
+        let signing = sign_brought(course, (self.target, place), progress);
+        self.outcome.signed = Box::pin(signing).await?;
         Ok(())
     }
 

@@ -1,12 +1,14 @@
 //! What is told while a publication goes on.
 
 use manifest_core::Descriptor;
+use manifest_sign::KeyId;
 use manifest_store::StoreError;
 use manifest_transport::Place;
 
 use crate::attached::LeftOut;
 use crate::error::PublishError;
 use crate::plan::{Action, Plan};
+use crate::signing::SignatureForm;
 
 /// Who is told how a publication goes on.
 pub trait Progress: Send + Sync {
@@ -19,6 +21,9 @@ pub trait Progress: Send + Sync {
     /// A place sets a tag also where somebody else has moved it meanwhile, so that only publications that share a store are
     /// sure to see each other.
     fn not_compared(&self, _place: &Place) {}
+    /// A place lets signatures be added to others also where somebody else has added some meanwhile, so that only those that
+    /// share a store are sure to see each other.
+    fn signatures_not_compared(&self, _place: &Place) {}
     /// Somebody else has moved a tag, and the publication begins again from what is there now.
     fn begins_again(&self, _why: &PublishError) {}
     /// Something that is attached to the list or an entry is not taken along.
@@ -37,6 +42,8 @@ pub enum Step<'a> {
     Blob(&'a Descriptor, Action),
     /// A manifest was written under its digest, the list itself last.
     Manifest(&'a Descriptor),
+    /// A manifest was signed by a key; the signature is about to be written.
+    Signed(&'a Descriptor, &'a KeyId, SignatureForm),
     /// A tag means the list now.
     Tag(&'a str),
     /// Everything that was to be done at the target is.

@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::parcel::surveyed;
 use crate::plan::{Action, Plan};
 use crate::progress::{Progress, Step};
+use crate::signing::{Signed, Signing};
 use crate::survey::{Manifests, Survey};
 use crate::tags::Expected;
 
@@ -72,7 +73,7 @@ pub enum Effort {
 }
 
 /// How it is to be published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
 pub struct PushOptions {
     /// Whether the entries are brought along, or the list only.
@@ -90,6 +91,8 @@ pub struct PushOptions {
     pub conflict: Conflict,
     /// What goes along with the list and its entries.
     pub with: With,
+    /// Who signs what is brought, before a tag moves.
+    pub signing: Signing,
     /// How long a registry may take to read what it has just taken.
     pub settle: Duration,
 }
@@ -104,6 +107,7 @@ impl Default for PushOptions {
             expected: Expectations::default(),
             conflict: Conflict::default(),
             with: With::default(),
+            signing: Signing::default(),
             settle: Duration::from_secs(30),
         }
     }
@@ -152,6 +156,8 @@ pub struct Outcome {
     pub blobs: BTreeMap<Action, (usize, u64)>,
     /// What went along with the list and its entries.
     pub attached: AttachedOutcome,
+    /// What was signed, if anything was to be.
+    pub signed: Option<Signed>,
     /// The tags, in the order in which they were given.
     pub tags: Vec<TagMoved>,
 }

@@ -17,10 +17,12 @@ use crate::tags::Undone;
 /// again, and gates are not judged again. A tag may mean what it meant then, or the list.
 ///
 /// `targets` are those of the publication, in their order; `here` is what the store holds itself. Of the options only
-/// [`PushOptions::jobs`] and [`PushOptions::settle`] count.
+/// [`PushOptions::jobs`] and [`PushOptions::settle`] count, and of [`PushOptions::signing`] the keys, which have to be those
+/// of the publication: it knows how they sign, and nothing secret of them.
 ///
 /// # Errors
-/// [`PublishError::Unexpected`] when somebody else has moved a tag, and then no tag moves; [`PublishError::Ended`]; else as
+/// [`PublishError::Unexpected`] when somebody else has moved a tag, and then no tag moves; [`PublishError::Ended`];
+/// [`PublishError::SignsOtherwise`]; else as
 /// [`push`](crate::push()).
 pub async fn resume(
     transport: &Transport,
@@ -32,10 +34,15 @@ pub async fn resume(
 ) -> Result<Published, PublishError> {
     let (list, entries) = publication.content().ok_or(PublishError::Ended(publication.id))?;
     let content = Content { list: &list, entries: &entries, sources: &publication.sources, here };
+    let signing = options.signing.again(publication.signing.as_ref()).ok_or_else(|| {
+        let by = publication.signing.as_ref().map(|signing| signing.by.clone()).unwrap_or_default();
+        PublishError::SignsOtherwise { id: publication.id, by }
+    })?;
     let options = PushOptions {
         entries: publication.entries,
         foreign_layers: publication.foreign_layers,
         with: publication.with.clone(),
+        signing,
         gates: Gates { allow_shrink: true, allow_duplicates: true, ..Gates::default() },
         expected: Expectations::default(),
         ..options.clone()

@@ -48,7 +48,10 @@ pub use location::{Location, LocationError, Pick};
 pub use manifest::{At, Fetched, Origin};
 pub use observe::{Event, Observer, Silent};
 pub use offer::Offer;
-pub use place::{Noted, Place, RemoteRepository, Transport, Which};
+pub use place::{
+    Added, Addition, LookBack, Noted, Onto, Place, ReferrersAt, RemoteRepository, Stays, Tagged, Transport,
+    Which,
+};
 pub use reader::Reader;
 pub use registry::{Check, Deleted, Expect, Guard, Mounted, Opener, Pieced, TagState};
 pub use retry::RetryPolicy;

@@ -1,6 +1,7 @@
 //! A repository, a layout or an archive: the place where images are read from and written to.
 
 mod ability;
+mod addition;
 mod look;
 
 use std::collections::BTreeMap;
@@ -30,10 +31,12 @@ use crate::stream::{Blob, collect};
 
 mod referrers;
 mod remote;
+mod small;
 mod tag;
 
-pub use referrers::Noted;
+pub use addition::{Added, Addition, LookBack, Onto, Stays, Tagged};
 use referrers::with_subject;
+pub use referrers::{Noted, ReferrersAt};
 use remote::Mirror;
 pub use remote::RemoteRepository;
 

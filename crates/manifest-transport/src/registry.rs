@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::Settings;
 use crate::auth::token::{Authorizer, Scopes};
+use crate::clock::Clock;
 use crate::config::Blocked;
 use crate::error::TransportError;
 use crate::http::{Attempt, Http, Request, Response, Setback, Tls, is_loopback};
@@ -93,6 +94,11 @@ impl Registry {
 
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Time and chance, as its requests have them.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.http.clock()
     }
 
     /// The address of the registry itself.

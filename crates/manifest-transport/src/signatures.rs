@@ -108,6 +108,15 @@ impl Signatures {
         Ok(found.signatures)
     }
 
+    /// Makes sure that signatures can be added, as far as the configuration tells.
+    ///
+    /// # Errors
+    /// [`TransportError::SignatureStore`] when nothing can be written where signatures are kept; when the registry cannot
+    /// be asked.
+    pub async fn ready(&self) -> Result<(), TransportError> {
+        if self.registry.keeps_signatures().await? { Ok(()) } else { self.writable("add").map(drop) }
+    }
+
     /// Adds a signature of the manifest with this digest; what others add meanwhile stays.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use manifest_core::{Descriptor, Digest, MediaType, Tag};
 use manifest_testkit::{
-    Attachment, Client, DockerRegistry, FakeRegistry, Image, Index, Method, put_blob, put_image,
+    Attachment, Client, DockerRegistry, FakeRegistry, Image, Index, Method, Rule, put_blob, put_image,
 };
 use manifest_transport::{Fetched, Layout, Noted, Place, TransportError};
 
@@ -252,15 +252,18 @@ async fn what_another_writer_took_away_is_written_again() {
     registry.ignore_preconditions();
     put(&app, &note("theirs"), "theirs").await.unwrap();
     let (kind, theirs) = registry.manifest("app", tag().as_str()).unwrap();
+    let digest = registry.tag("app", tag().as_str()).unwrap().to_string();
     // Once, the look after our write shows a list without it.
     let path = format!("/v2/app/manifests/{}", tag());
-    let rule = |count| registry.on(Method::Get, &path).skip(1).times(count).reply(200);
-    rule(1).header("content-type", &kind).body(theirs.clone());
+    let shows =
+        |rule: Rule| rule.reply(200).header("content-type", &kind).header("docker-content-digest", &digest);
+    shows(registry.on(Method::Head, &path).times(1));
     put(&app, &note("ours"), "ours").await.unwrap();
     assert_eq!(listed(&app).await, BTreeSet::from([note("theirs").digest(), note("ours").digest()]));
     assert_eq!(client.clock.pauses_in_ms(), [125]);
     // For ever.
-    registry.on(Method::Get, &path).always().reply(200).header("content-type", &kind).body(theirs);
+    shows(registry.on(Method::Head, &path).always());
+    shows(registry.on(Method::Get, &path).always()).body(theirs);
     let lost = put(&app, &note("third"), "third").await.unwrap_err();
     assert!(matches!(lost, TransportError::Contended { rounds: 8, .. }), "{lost}");
     assert_eq!(client.clock.pauses_in_ms().len(), 1 + 7);

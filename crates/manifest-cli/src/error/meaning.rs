@@ -226,6 +226,10 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
         PublishError::TagStuck { source, .. } => publish(source),
         PublishError::Ended(_) => meaning("nothing_cut_off", 3),
+        PublishError::Sign(_) | PublishError::CannotHold { .. } | PublishError::CannotAddTo { .. } => {
+            meaning("not_signed", 10)
+        }
+        PublishError::SignsOtherwise { .. } => meaning("misuse", 2),
         _ => meaning("bug", 70),
     }
 }

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest};
-use manifest_transport::{Place, TransportError};
+use manifest_transport::{Added, Place, TransportError};
 
-use super::sign::Signed;
 use super::{Attached, AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, Referrer, Signature};
 use crate::deliver::{Delivery, ROUNDS, has_lost_something};
 use crate::error::PublishError;
@@ -90,12 +89,12 @@ impl Attached {
         content(delivery, place, &roots, outcome, progress).await?;
         let mut brought = Brought { present: self.signatures.len() - due.len(), ..Brought::default() };
         // Those of one tag follow one another.
-        let written: Vec<Vec<Signed>> = stream::iter(due.chunk_by(|one, next| one.tag == next.tag))
+        let written: Vec<Vec<Added>> = stream::iter(due.chunk_by(|one, next| one.tag == next.tag))
             .map(|group| async move {
                 let mut done = Vec::new();
                 for signature in group {
                     let signed = signature.write(place).await?;
-                    if signed == Signed::Kept {
+                    if signed == Added::Never {
                         progress.left_out(&LeftOut::Kept { tag: written(place, &signature.tag) });
                     }
                     done.push(signed);
@@ -107,10 +106,10 @@ impl Attached {
             .await?;
         for signed in written.into_iter().flatten() {
             *match signed {
-                Signed::Present => &mut brought.present,
-                Signed::Written => &mut brought.written,
-                Signed::Merged => &mut brought.merged,
-                Signed::Kept => &mut brought.kept,
+                Added::Written => &mut brought.written,
+                Added::Joined => &mut brought.merged,
+                Added::Never => &mut brought.kept,
+                _ => &mut brought.present,
             } += 1;
         }
         Ok(brought)

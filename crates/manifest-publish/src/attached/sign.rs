@@ -1,104 +1,80 @@
 //! Signatures under a tag of their own, which others may add to at the same time.
 
-use std::future::ready;
-
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, Document, MediaType};
-use manifest_transport::{Expect, Fetched, Guard, Mounted, Place, TransportError};
+use manifest_transport::{Added, Addition, Fetched, LookBack, Mounted, Onto, Place, TransportError};
 
 use super::Signature;
 use super::merge::{Merged, merge};
 use crate::error::PublishError;
 
-/// How often a tag is looked at again when it is not what was written.
-const ROUNDS: u32 = 8;
-
-/// What became of a signature at a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signed {
-    Present,
-    Written,
-    Merged,
-    /// The target's is something else, and cannot be added to.
-    Kept,
-}
-
 impl Signature {
     /// Lets the tag have these signatures, beside those that it has. All blobs are there.
-    ///
-    /// What is written is read back, and written again when somebody else took it away.
-    pub(super) async fn write(&self, place: &Place) -> Result<Signed, PublishError> {
+    pub(super) async fn write(&self, place: &Place) -> Result<Added, PublishError> {
         let place = &place.without_mirrors();
-        let mut done = Signed::Present;
-        for round in 0..ROUNDS {
-            let now = place.tag_state(&self.tag).await?;
-            let before = now.as_ref().map(|now| now.digest);
-            let (how, document) = match before {
-                Some(digest) if digest == self.found.digest => return Ok(done),
-                None => (Signed::Written, Some(self.bytes().await?)),
-                Some(digest) => match self.merged(place, digest).await? {
-                    Some(Merged::Same) => return Ok(done),
-                    Some(Merged::Document { manifest, config }) => {
-                        put_config(place, config).await?;
-                        (Signed::Merged, Some(manifest))
-                    }
-                    None => (Signed::Kept, None),
-                },
-            };
-            let Some(document) = document else { return Ok(Signed::Kept) };
-            let expect = match now {
-                None => Expect::Absent,
-                Some(now) => now.etag.map_or(Expect::Any, Expect::ETag),
-            };
-            let guard = Guard { expect, before: Some(before) };
-            match place.put_named(Some(&self.tag), &self.found.media_type, document, &guard).await {
-                Ok(()) => done = how,
-                Err(error @ TransportError::Moved { .. }) => place.pause_for_lost(round, error).await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let name = format!("{place}:{}", self.tag);
-        Err(TransportError::Contended { name, rounds: ROUNDS }.into())
+        let (added, _) =
+            place.add_to(&self.tag, &Copied { signature: self, place }, LookBack::AtOnce).await?;
+        Ok(added)
     }
+}
 
-    /// The signatures of the target with those of ours that it lacks; `None` where that cannot be.
-    async fn merged(&self, place: &Place, theirs: Digest) -> Result<Option<Merged>, PublishError> {
-        let is_one = self.tag.ends_with(".sbom") || self.found.media_type != MediaType::OCI_MANIFEST;
-        if is_one {
-            return Ok(None);
-        }
-        let ours = Fetched::kept(&self.tag, &self.found.digest, self.bytes().await?, &self.found.media_type)?;
-        let theirs = place.manifest(&theirs.into()).await?;
-        let (Some(our_config), Some(their_config)) =
-            (config(&self.from, &ours).await?, config(place, &theirs).await?)
-        else {
-            return Ok(None);
+/// Signatures on their way from one place to another.
+struct Copied<'a> {
+    signature: &'a Signature,
+    place: &'a Place,
+}
+
+impl Addition for Copied<'_> {
+    type Error = PublishError;
+
+    async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, PublishError> {
+        let Self { signature, place } = *self;
+        let found = &signature.found;
+        let Some(now) = now else {
+            return Ok(Onto::Document(found.media_type.clone(), signature.bytes().await?));
         };
-        Ok(merge((&theirs.bytes, &their_config), (&ours.bytes, &our_config)))
+        if now.digest == found.digest {
+            return Ok(Onto::Within);
+        }
+        if signature.tag.ends_with(".sbom") || found.media_type != MediaType::OCI_MANIFEST {
+            return Ok(Onto::Never);
+        }
+        let ours = signature.bytes().await?;
+        let ours = Fetched::kept(&signature.tag, &found.digest, ours, &found.media_type)?;
+        let Some(config) = config(&signature.from, &ours).await? else { return Ok(Onto::Never) };
+        join(place, now, (&ours.bytes, &config)).await
     }
+}
+
+/// A manifest of signatures with those of ours, a manifest and its configuration, that it lacks. The new configuration is
+/// written.
+async fn join(place: &Place, now: &Fetched, ours: (&[u8], &[u8])) -> Result<Onto, PublishError> {
+    let Some(theirs) = config(place, now).await? else { return Ok(Onto::Never) };
+    Ok(match merge((&now.bytes, &theirs), ours) {
+        None => Onto::Never,
+        Some(Merged::Same) => Onto::Within,
+        Some(Merged::Document { manifest, config }) => {
+            put_config(place, &config).await?;
+            Onto::Document(MediaType::OCI_MANIFEST, manifest)
+        }
+    })
 }
 
 /// The configuration of a manifest that has one as cosign writes it.
-async fn config(place: &Place, of: &Fetched) -> Result<Option<Bytes>, TransportError> {
+pub(crate) async fn config(place: &Place, of: &Fetched) -> Result<Option<Bytes>, TransportError> {
     match &of.document {
-        Document::Image(image) if image.config.media_type == MediaType::OCI_CONFIG => {
+        Document::Image(image)
+            if image.config.media_type == MediaType::OCI_CONFIG
+                && image.media_type == MediaType::OCI_MANIFEST =>
+        {
             place.config(&image.config).await.map(Some)
         }
         _ => Ok(None),
     }
 }
 
-async fn put_config(place: &Place, config: Bytes) -> Result<(), TransportError> {
-    let blob = Descriptor::new(MediaType::OCI_CONFIG, Digest::sha256(&config), config.len() as u64);
-    if place.has_blob(&blob).await? {
-        return Ok(());
-    }
-    let open = |start: manifest_transport::Start| {
-        let rest = usize::try_from(start.offset()).ok().and_then(|at| config.get(at..)).unwrap_or_default();
-        let piece = Ok(config.slice_ref(rest));
-        let opened = stream::iter([piece]).boxed();
-        Box::pin(ready(Ok(opened))) as _
-    };
-    place.put_blob(&blob, Mounted::Refused, &open).await
+/// Writes the configuration of a manifest that is new, so that it need not be asked for.
+pub(crate) async fn put_config(place: &Place, config: &Bytes) -> Result<(), TransportError> {
+    let blob = Descriptor::new(MediaType::OCI_CONFIG, Digest::sha256(config), config.len() as u64);
+    place.put_bytes(&blob, Mounted::Refused, config).await
 }

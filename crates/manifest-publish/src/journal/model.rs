@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attached::With;
 use crate::push::Effort;
+use crate::signing::NotedSigning;
 
 /// A publication as it is written down: what was to be done, how far that is, and what is needed to go on or back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Publication {
     /// What goes along with the list and its entries.
     #[serde(default, skip_serializing_if = "With::is_nothing")]
     pub with: With,
+    /// Who signs what is brought, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<NotedSigning>,
     /// Where they can be read; nothing once it has ended.
     pub(crate) sources: Sources,
     /// The targets, in their order.
@@ -280,6 +284,7 @@ mod tests {
             entries: true,
             foreign_layers: false,
             with: With::default(),
+            signing: None,
             sources: Sources::default(),
             targets: targets.iter().map(target).collect(),
             documents: BTreeMap::new(),

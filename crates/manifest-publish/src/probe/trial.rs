@@ -1,12 +1,10 @@
 //! Trying one thing after another.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, MediaType, Tag};
-use manifest_transport::{Deleted, Expect, Guard, Mounted, Place, Start, TransportError};
+use manifest_transport::{Deleted, Expect, Guard, Mounted, Place, TransportError};
 use serde_json::{Value, json};
 
 use super::{Ability, Answer, Remote, Verdict};
@@ -92,7 +90,7 @@ impl<'a> Trial<'a> {
         self.in_pieces(&described, layer).await?;
         let config_of = self::described(MediaType::OCI_CONFIG, &config);
         self.blobs.push(config_of.clone());
-        put_blob(self.place, &config_of, Mounted::Refused, config.clone()).await?;
+        self.place.put_bytes(&config_of, Mounted::Refused, &config).await?;
         self.mount(&config_of, config).await?;
         let plain = |blob: &Descriptor, media_type: &str| json!({ "mediaType": media_type, "digest": blob.digest, "size": blob.size });
         let mut value = json!({
@@ -128,7 +126,7 @@ impl<'a> Trial<'a> {
         self.least_piece = pieced.least;
         self.say(Ability::Pieces, pieced.taken);
         if !pieced.taken {
-            put_blob(self.place, blob, Mounted::Refused, bytes).await?;
+            self.place.put_bytes(blob, Mounted::Refused, &bytes).await?;
         }
         Ok(())
     }
@@ -139,7 +137,7 @@ impl<'a> Trial<'a> {
         self.say(Ability::Mount, mounted == Mounted::Done);
         if let session @ Mounted::Session(_) = mounted {
             // So that no upload stays open.
-            put_blob(self.place, blob, session, bytes).await?;
+            self.place.put_bytes(blob, session, &bytes).await?;
         }
         Ok(())
     }
@@ -342,19 +340,4 @@ fn add(document: &mut Value, member: &str, value: Value) {
 
 fn described(media_type: MediaType, bytes: &Bytes) -> Descriptor {
     Descriptor::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
-}
-
-/// Writes a blob that is in memory.
-async fn put_blob(
-    place: &Place,
-    blob: &Descriptor,
-    mounted: Mounted,
-    bytes: Bytes,
-) -> Result<(), TransportError> {
-    let open = |start: Start| {
-        let rest = usize::try_from(start.offset()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
-        let opened = stream::iter([Ok(bytes.slice_ref(rest))]).boxed();
-        Box::pin(ready(Ok(opened))) as _
-    };
-    place.put_blob(blob, mounted, &open).await
 }

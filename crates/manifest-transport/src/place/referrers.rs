@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Descriptor, Digest, Document, Kind, MediaType, Tag};
+use manifest_core::{Descriptor, Digest, Document, Format, Kind, List, MediaType, Tag};
 
-use super::Place;
+use super::{Added, Addition, LookBack, Onto, Place, Stays};
 use crate::error::TransportError;
 use crate::layout::is_no_layout_yet;
 use crate::manifest::Fetched;
@@ -25,6 +25,18 @@ pub enum Noted {
     ByTag(Tag),
     /// The `index.json` of a layout, which names the referrer.
     ByLayout,
+}
+
+/// Where it is looked for what refers to a manifest of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReferrersAt {
+    /// In the API, and under the tag that stands in for it.
+    Anywhere,
+    /// In the API, where it is known that there is one.
+    Registry,
+    /// Under the tag, where it is known that there is no API.
+    Tag,
 }
 
 impl Fetched {
@@ -62,9 +74,22 @@ impl Place {
         subject: &Digest,
         artifact_type: Option<&MediaType>,
     ) -> Result<Vec<Descriptor>, TransportError> {
+        self.referrers_at(subject, artifact_type, ReferrersAt::Anywhere).await
+    }
+
+    /// The same, where it is known who keeps track of referrers, which saves a request.
+    ///
+    /// # Errors
+    /// As [`referrers`](Self::referrers).
+    pub async fn referrers_at(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&MediaType>,
+        at: ReferrersAt,
+    ) -> Result<Vec<Descriptor>, TransportError> {
         let mut found = match self {
             Self::Repository(remote) => {
-                remote.registry.referrers(&remote.path, subject, artifact_type).await?
+                remote.registry.referrers(&remote.path, subject, artifact_type, at).await?
             }
             _ => self
                 .referrers_in_files(&BTreeSet::from([*subject]))
@@ -140,33 +165,133 @@ impl Place {
     ///
     /// # Errors
     /// [`TransportError::Protocol`] when it has no subject; [`TransportError::NotReferrers`] when the tag is something else;
-    /// [`TransportError::Contended`] when what was added was lost eight times, or others were quicker 64 times;
-    /// [`TransportError::ReadOnly`]; as [`put_manifest`](Self::put_manifest).
+    /// as [`add_to`](Self::add_to) and [`put_manifest`](Self::put_manifest).
     pub async fn put_referrer(&self, referrer: &Fetched) -> Result<Noted, TransportError> {
-        let Some((subject, descriptor)) = referrer.as_referrer() else {
-            let request = format!("write {} to {self}", referrer.digest);
-            return Err(TransportError::Protocol { request, what: "it has no subject".to_owned() });
-        };
+        Ok(self.put_referrer_unseen(referrer, LookBack::AtOnce).await?.0)
+    }
+
+    /// The same, where it may be looked later whether it has stayed; whether it has stayed.
+    ///
+    /// # Errors
+    /// As [`put_referrer`](Self::put_referrer).
+    pub async fn put_referrer_unseen(
+        &self,
+        referrer: &Fetched,
+        look_back: LookBack,
+    ) -> Result<(Noted, Stays), TransportError> {
+        let (_, descriptor) = self.subject_of(referrer)?;
         let Fetched { digest, media_type, bytes, .. } = referrer;
         match self {
             Self::Repository(remote) => {
-                let (registry, path) = (&remote.registry, &remote.path);
-                if registry.put_referrer(path, digest, (media_type, bytes.clone())).await? {
-                    return Ok(Noted::ByRegistry);
+                let manifest = (media_type, bytes.clone());
+                if remote.registry.put_referrer(&remote.path, digest, manifest).await? {
+                    return Ok((Noted::ByRegistry, Stays::Surely));
                 }
-                registry.note_referrer(path, &subject, &descriptor).await?;
-                Ok(Noted::ByTag(Tag::of_referrers(&subject)))
+                let (tag, _, stays) = self.note_referrer(referrer, look_back).await?;
+                Ok((Noted::ByTag(tag), stays))
             }
             Self::Layout(layout) => {
                 layout.put_manifest(digest, bytes).await?;
                 // Annotations of the manifest must not become its name there.
                 let mut descriptor = descriptor;
                 descriptor.annotations.retain(|key, _| !is_name(key));
-                layout.list_unless_listed(descriptor).await.map(|()| Noted::ByLayout)
+                layout.list_unless_listed(descriptor).await.map(|()| (Noted::ByLayout, Stays::Surely))
             }
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }
+
+    /// Adds a manifest that is there to the index under the tag that stands in for the referrers API, unless it is in it: the
+    /// tag, what it came to, and whether it has stayed.
+    ///
+    /// # Errors
+    /// As [`put_referrer`](Self::put_referrer).
+    pub async fn note_referrer(
+        &self,
+        referrer: &Fetched,
+        look_back: LookBack,
+    ) -> Result<(Tag, Added, Stays), TransportError> {
+        let (subject, descriptor) = self.subject_of(referrer)?;
+        let tag = Tag::of_referrers(&subject);
+        let noted = NotedReferrer { name: format!("{self}:{tag}"), descriptor };
+        let (added, stays) = self.add_to(tag.as_str(), &noted, look_back).await?;
+        Ok((tag, added, stays))
+    }
+
+    /// Takes a manifest out of the index under the tag that stands in for the referrers API, if it is there; that of a
+    /// registry with the API does so itself.
+    ///
+    /// # Errors
+    /// As [`add_to`](Self::add_to).
+    pub async fn forget_referrer(&self, tag: &Tag, referrer: &Digest) -> Result<(), TransportError> {
+        let forgotten = Forgotten { name: format!("{self}:{tag}"), referrer: *referrer };
+        self.add_to(tag.as_str(), &forgotten, LookBack::AtOnce).await.map(drop)
+    }
+
+    fn subject_of(&self, referrer: &Fetched) -> Result<(Digest, Descriptor), TransportError> {
+        referrer.as_referrer().ok_or_else(|| {
+            let request = format!("write {} to {self}", referrer.digest);
+            TransportError::Protocol { request, what: "it has no subject".to_owned() }
+        })
+    }
+}
+
+/// An entry of the index under the fallback tag.
+struct NotedReferrer {
+    /// The tag, as messages show it.
+    name: String,
+    descriptor: Descriptor,
+}
+
+impl Addition for NotedReferrer {
+    type Error = TransportError;
+
+    async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, TransportError> {
+        let mut list = match now.map(|now| (&now.document, &now.media_type)) {
+            None => List::new(),
+            Some((Document::List(list, Format::Oci), _)) => list.clone(),
+            Some((_, media_type)) => {
+                let (name, media_type) = (self.name.clone(), media_type.clone());
+                return Err(TransportError::NotReferrers { name, media_type });
+            }
+        };
+        if list.entry(&self.descriptor.digest).is_some() {
+            return Ok(Onto::Within);
+        }
+        list.append(self.descriptor.clone());
+        encoded(&list, &self.name)
+    }
+}
+
+/// An entry that is not to be in that index.
+struct Forgotten {
+    /// The tag, as messages show it.
+    name: String,
+    referrer: Digest,
+}
+
+impl Addition for Forgotten {
+    type Error = TransportError;
+
+    async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, TransportError> {
+        let Some(Document::List(list, Format::Oci)) = now.map(|now| &now.document) else {
+            return Ok(Onto::Within);
+        };
+        if list.entry(&self.referrer).is_none() {
+            return Ok(Onto::Within);
+        }
+        let mut list = list.clone();
+        list.retain(|entry| entry.digest != self.referrer);
+        encoded(&list, &self.name)
+    }
+}
+
+fn encoded(list: &List, name: &str) -> Result<Onto, TransportError> {
+    let index = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
+        request: format!("PUT {name}"),
+        what: error.to_string(),
+    })?;
+    Ok(Onto::Document(index.media_type, index.bytes.into()))
 }
 
 /// A manifest that has a subject; `None` for others, most of which are not even parsed for that.

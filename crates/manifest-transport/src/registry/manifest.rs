@@ -43,7 +43,7 @@ impl Registry {
     }
 
     /// Reads a manifest, and the entity tag that came with it.
-    pub(super) async fn tagged_manifest(
+    pub(crate) async fn tagged_manifest(
         &self,
         path: &str,
         at: &At,

@@ -3,7 +3,6 @@
 //! Spec: OCI distribution-spec v1.1.1, "Listing Referrers", "Referrers Tag Schema".
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
@@ -11,35 +10,17 @@ use manifest_core::{Descriptor, Digest, Document, Format, List, MAX_MANIFEST_SIZ
 
 use super::Registry;
 use super::manifest::{announced, is_page};
-use super::tag::{Expect, Guard};
 use crate::auth::token::{Access, scope};
 use crate::error::TransportError;
 use crate::http::{Request, Response, authority, same_origin, target};
 use crate::manifest::At;
-use crate::retry::{Hint, RetryPolicy};
+use crate::place::ReferrersAt;
+use crate::retry::Hint;
 
 /// Referrers of one manifest that are listed.
 const MAX_REFERRERS: usize = 10_000;
 /// Pages in which a registry may list them.
 const MAX_PAGES: usize = 1_000;
-/// How often what was written to the fallback tag may be gone again.
-const LOST_ROUNDS: u32 = 8;
-/// How often somebody else may be quicker. Each time one of them got done, so this is about how many writers there may
-/// be at once.
-const BEATEN_ROUNDS: u32 = 64;
-
-/// The list of referrers that stands under the fallback tag.
-struct Noted {
-    list: List,
-    digest: Digest,
-    etag: Option<String>,
-}
-
-impl Noted {
-    fn has(&self, referrer: &Descriptor) -> bool {
-        self.list.entry(&referrer.digest).is_some()
-    }
-}
 
 /// A page of the API's answer, and where the next one is.
 type Page = (Vec<Descriptor>, Option<Request>);
@@ -53,17 +34,24 @@ impl Registry {
         path: &str,
         subject: &Digest,
         artifact_type: Option<&MediaType>,
+        at: ReferrersAt,
     ) -> Result<Vec<Descriptor>, TransportError> {
-        let (listed, noted) = (self.listed(path, subject, artifact_type).await?, self.noted(path, subject));
+        if at == ReferrersAt::Tag {
+            return self.noted(path, subject).await;
+        }
+        let listed = self.listed(path, subject, artifact_type).await?;
+        if let (ReferrersAt::Registry, Some(listed)) = (at, &listed) {
+            return Ok(listed.clone());
+        }
+        let noted = self.noted(path, subject);
         let noted = match noted.await {
             Err(TransportError::NotReferrers { .. } | TransportError::Decode { .. }) if listed.is_some() => {
-                None
+                Vec::new()
             }
             noted => noted?,
         };
         let mut seen = BTreeSet::new();
-        let all =
-            listed.into_iter().flatten().chain(noted.iter().flat_map(|noted| noted.list.entries().to_vec()));
+        let all = listed.into_iter().flatten().chain(noted);
         Ok(all.filter(|entry| seen.insert(entry.digest)).collect())
     }
 
@@ -143,18 +131,18 @@ impl Registry {
         }
     }
 
-    /// What the fallback tag lists; `None` when there is no such tag.
-    async fn noted(&self, path: &str, subject: &Digest) -> Result<Option<Noted>, TransportError> {
+    /// What the fallback tag lists; nothing when there is no such tag.
+    async fn noted(&self, path: &str, subject: &Digest) -> Result<Vec<Descriptor>, TransportError> {
         let at = At::Tag(Tag::of_referrers(subject));
         match self.tagged_manifest(path, &at).await {
-            Ok((fetched, etag)) => match fetched.document {
-                Document::List(list, Format::Oci) => Ok(Some(Noted { list, digest: fetched.digest, etag })),
+            Ok((fetched, _)) => match fetched.document {
+                Document::List(list, Format::Oci) => Ok(list.entries().to_vec()),
                 _ => Err(TransportError::NotReferrers {
                     name: self.name(path, &at),
                     media_type: fetched.media_type,
                 }),
             },
-            Err(TransportError::NotFound(_)) => Ok(None),
+            Err(TransportError::NotFound(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -168,68 +156,6 @@ impl Registry {
     ) -> Result<bool, TransportError> {
         let response = self.put_by_digest(path, digest, media_type, bytes).await?;
         Ok(response.headers().contains_key("oci-subject"))
-    }
-
-    /// Adds a referrer to the fallback tag, and what others add meanwhile stays.
-    ///
-    /// Where the registry keeps `If-Match` nobody loses anything. Elsewhere a write may take another one away between
-    /// our look and our write: what is written is read back, and written again when it is gone, but who came before us
-    /// and looked already is not helped by that.
-    pub(crate) async fn note_referrer(
-        &self,
-        path: &str,
-        subject: &Digest,
-        referrer: &Descriptor,
-    ) -> Result<(), TransportError> {
-        let tag = Tag::of_referrers(subject);
-        let pauses = RetryPolicy { cap: Duration::from_secs(5), ..RetryPolicy::default() };
-        let (mut lost, mut beaten) = (0, 0);
-        while lost < LOST_ROUNDS && beaten < BEATEN_ROUNDS {
-            if lost + beaten > 0 {
-                let clock = self.http.clock();
-                clock.pause(pauses.pause(lost + beaten - 1, Hint::None, clock.chance())).await;
-            }
-            let noted = self.noted(path, subject).await?;
-            if noted.as_ref().is_some_and(|noted| noted.has(referrer)) {
-                return Ok(());
-            }
-            match self.add_to(path, &tag, noted, referrer).await {
-                Ok(()) => {}
-                Err(TransportError::Moved { .. }) => {
-                    beaten += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            if self.noted(path, subject).await?.is_some_and(|noted| noted.has(referrer)) {
-                return Ok(());
-            }
-            lost += 1;
-        }
-        Err(TransportError::Contended { name: self.name(path, &At::Tag(tag)), rounds: lost + beaten })
-    }
-
-    /// Writes the list with one entry more, over what was read.
-    async fn add_to(
-        &self,
-        path: &str,
-        tag: &Tag,
-        noted: Option<Noted>,
-        referrer: &Descriptor,
-    ) -> Result<(), TransportError> {
-        let (mut list, guard) = match noted {
-            None => (List::new(), Guard { expect: Expect::Absent, before: Some(None) }),
-            Some(Noted { list, digest, etag }) => {
-                let expect = etag.map_or(Expect::Any, Expect::ETag);
-                (list, Guard { expect, before: Some(Some(digest)) })
-            }
-        };
-        list.append(referrer.clone());
-        let index = list.encode(Format::Oci).map_err(|error| TransportError::Protocol {
-            request: format!("PUT {}", self.name(path, &At::Tag(tag.clone()))),
-            what: error.to_string(),
-        })?;
-        self.put_tag(path, tag, (&index.media_type, index.bytes.into()), &guard).await
     }
 }
 

@@ -241,6 +241,11 @@ impl Registry {
         }
     }
 
+    /// Whether it is known that it does.
+    pub(crate) fn is_known_to_compare(&self) -> bool {
+        self.compares.get().copied().unwrap_or(false)
+    }
+
     /// Whether the registry sets several tags at once; `None` while that is not known.
     pub(crate) fn supports_multi_tag(&self) -> Option<bool> {
         self.multi_tag.get().copied()

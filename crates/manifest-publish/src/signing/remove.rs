@@ -1,0 +1,67 @@
+//! Taking signatures away.
+
+use manifest_core::{Digest, Tag};
+use manifest_transport::{Deleted, Place, ReferrersAt, Signatures};
+
+use super::FoundSignature;
+use super::find::{attachment_tag, bundles};
+use crate::error::PublishError;
+use crate::tags::written;
+
+/// What became of signatures that were to be deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemovedSignatures {
+    /// How many tags, manifests and simple signatures are gone.
+    pub removed: usize,
+    /// What the place does not delete.
+    pub stays: Vec<String>,
+}
+
+/// Deletes all signatures of a manifest: the tag of its attached ones with what it means, manifests with bundles that refer
+/// to it, and with `simple` those that are no images. Attestations stay.
+///
+/// # Errors
+/// [`PublishError`] when the place cannot be read or written. That it deletes nothing is told, and no error.
+pub async fn remove_signatures(
+    place: &Place,
+    digest: &Digest,
+    simple: Option<&Signatures>,
+) -> Result<RemovedSignatures, PublishError> {
+    let place = &place.without_mirrors();
+    let mut removed = RemovedSignatures::default();
+    if let Ok(tag) = attachment_tag(digest)
+        && let Some(attached) = place.named_digest(tag.as_str()).await?
+    {
+        let mut deleted = place.delete_tag(tag.as_str()).await?;
+        if let (Deleted::Unsupported, Place::Repository(remote)) = (deleted, place) {
+            // Nothing else is under that tag, so its manifest may go as well.
+            deleted = remote.delete_manifest(&attached).await?;
+        }
+        removed.note(deleted, || written(place, tag.as_str()));
+    }
+    for FoundSignature { at, .. } in bundles(place, digest, ReferrersAt::Anywhere).await? {
+        let (Place::Repository(remote), Ok(bundle)) = (place, at.parse::<Digest>()) else {
+            removed.stays.push(format!("{place}@{at}"));
+            continue;
+        };
+        let deleted = remote.delete_manifest(&bundle).await?;
+        removed.note(deleted, || format!("{place}@{at}"));
+        if deleted == Deleted::Done {
+            place.forget_referrer(&Tag::of_referrers(digest), &bundle).await?;
+        }
+    }
+    if let Some(simple) = simple {
+        removed.removed += simple.remove(digest).await?;
+    }
+    Ok(removed)
+}
+
+impl RemovedSignatures {
+    fn note(&mut self, deleted: Deleted, what: impl FnOnce() -> String) {
+        match deleted {
+            Deleted::Done => self.removed += 1,
+            _ => self.stays.push(what()),
+        }
+    }
+}
