@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::Args;
 use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, Merged, PushOptions, Pushed, Target, dry_run, entries_of, judge_truth, pool,
-    push,
+    Content, Effort, Journal, Merged, PushOptions, Pushed, Target, With, dry_run, entries_of, judge_truth,
+    pool, push,
 };
 use manifest_store::{Record, RecordId, Selector, Store, StoreError};
 use manifest_transport::Location;
@@ -130,7 +130,7 @@ pub(crate) struct Push {
     /// before; content stays
     #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs", "SignArgs", "PassphraseArgs"])]
     abort: bool,
-    /// Accepted for scripts: signatures are never taken along
+    /// Leave signatures behind, whatever --with says
     #[arg(long, hide = true)]
     remove_signatures: bool,
     #[command(flatten)]
@@ -169,7 +169,10 @@ impl Push {
             jobs: self.registry.connection.jobs,
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
-            with: with(&self.with, &record, list.digest, &transport),
+            with: With {
+                without_signatures: self.remove_signatures,
+                ..with(&self.with, &record, list.digest, &transport)
+            },
             conflict: self.gates.conflict(),
             signing,
             settle: self.settle,
