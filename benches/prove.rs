@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use manifest_testkit::proof::{
     Bits, Collect, Conflict, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved,
-    Publish, Scale, Setting, Signers, Signing, Soak, Spread, Subject, Syscalls, bits, collect, conflict, edits, kill,
-    locks, machine, planted, power, publish, scale, signers, signing, soak, syscalls,
+    Publish, Scale, Setting, Signers, Signing, Soak, Spread, Subject, Syscalls, bits, collect, conflict,
+    edits, kill, locks, machine, planted, power, publish, scale, signers, signing, soak, syscalls,
 };
 
 const USAGE: &str =

@@ -82,7 +82,11 @@ impl Crowd {
             let found = [self.attached(&digest), self.bundles(&digest)];
             let missing: usize = found.iter().map(|found| keys.len().saturating_sub(*found)).sum();
             ensure(missing == 0 || self.setting == Setting::Apart, || {
-                format!("{}, round {round}: {found:?} of {} signatures are there\n{ran:?}", self.setting, keys.len())
+                format!(
+                    "{}, round {round}: {found:?} of {} signatures are there\n{ran:?}",
+                    self.setting,
+                    keys.len()
+                )
             })?;
             lost += missing;
         }

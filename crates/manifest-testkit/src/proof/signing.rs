@@ -83,7 +83,8 @@ struct Push<'a> {
 impl<'a> Push<'a> {
     fn prepare(subject: &'a Subject, registry: &'a DockerRegistry, run: usize) -> Result<Self, Violation> {
         let layout = subject.scratch().join(format!("signed-{run}"));
-        let image = |platform: &str, seed: usize| Image::new(platform).layers(1, 50_000, (run * 2 + seed) as u64);
+        let image =
+            |platform: &str, seed: usize| Image::new(platform).layers(1, 50_000, (run * 2 + seed) as u64);
         let images = [image("linux/amd64", 0), image("linux/arm64", 1)];
         for (image, name) in images.iter().zip(["a", "b"]) {
             image.write_layout(&layout, name);
@@ -175,7 +176,9 @@ impl<'a> Push<'a> {
         let tag = puts.iter().position(|target| *target == path(TAG));
         for digest in &self.digests {
             let signed = puts.iter().position(|target| *target == path(&attachment(digest)));
-            ensure(signed.is_some() && signed < tag, || format!("{digest} was signed after {TAG}: {puts:?}"))?;
+            ensure(signed.is_some() && signed < tag, || {
+                format!("{digest} was signed after {TAG}: {puts:?}")
+            })?;
         }
         Ok(())
     }
@@ -185,7 +188,9 @@ impl<'a> Push<'a> {
             return Ok(());
         }
         for digest in &self.digests {
-            ensure(self.signatures(digest) > 0, || format!("{TAG} means the list, and {digest} is not signed"))?;
+            ensure(self.signatures(digest) > 0, || {
+                format!("{TAG} means the list, and {digest} is not signed")
+            })?;
         }
         Ok(())
     }
