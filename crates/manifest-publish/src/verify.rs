@@ -181,12 +181,13 @@ pub async fn verify(
     stream::iter(found).map(one).buffered(options.jobs.max(1)).try_collect().await
 }
 
-/// Whether what is taken from a place under a name may be taken, by a policy: what containers' tools ask before they pull.
+/// Whether manifests may be taken from a place, by their digests alone. Where nothing is known of signatures there is no
+/// place.
 ///
 /// # Errors
 /// [`VerifyError`], when there is no answer.
 pub async fn judge_taken(
-    place: &Place,
+    place: Option<&Place>,
     simple: Option<&Signatures>,
     digests: &[Digest],
     (by, check): (&VerifyBy<'_>, &dyn KeyCheck),
@@ -197,7 +198,10 @@ pub async fn judge_taken(
         let (room, forms, options, digest) = (&room, &forms, &options, *digest);
         async move {
             let mut share = Share::of(room);
-            let found = find(place, &digest, forms, simple, &mut share).await?;
+            let found = match place {
+                Some(place) => find(place, &digest, forms, simple, &mut share).await?,
+                None => Vec::new(),
+            };
             let answer = judge::judge((by, check), (&digest, Role::Child), &found, options)?;
             Ok((digest, answer))
         }
@@ -276,7 +280,11 @@ impl VerifyBy<'_> {
             }
             Self::Policy(rules, _) => (rules.look_at_simple(), rules.look_at_sigstore(), false),
         };
-        let all = [(SignatureForm::Simple, simple), (SignatureForm::Cosign, cosign), (SignatureForm::Bundle, bundle)];
+        let all = [
+            (SignatureForm::Simple, simple),
+            (SignatureForm::Cosign, cosign),
+            (SignatureForm::Bundle, bundle),
+        ];
         all.into_iter().filter_map(|(form, counts)| counts.then_some(form)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 mod remove;
 mod report;
-mod spot;
+pub(crate) mod spot;
 
 use clap::Args;
 use manifest_core::{Descriptor, Document, Match, Platform};

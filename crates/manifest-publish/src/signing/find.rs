@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, Document, Tag};
 use manifest_sign::sigstore::{
-    BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PAYLOAD_MEDIA_TYPE, PREDICATE_ANNOTATION, SIGNED_PREDICATE, bundle_layer,
+    BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PAYLOAD_MEDIA_TYPE, PREDICATE_ANNOTATION,
+    SIGNED_PREDICATE, bundle_layer,
 };
 use manifest_sign::{MAX_PAYLOAD_SIZE, Refusal};
 use manifest_transport::{Fetched, Place, ReferrersAt, Signatures, Tagged, TransportError};

@@ -77,6 +77,12 @@ impl Refused {
         Self { refusal: denied.refusal(), why: Some(denied.to_string()), looked }
     }
 
+    /// A policy lets it in without any signature, and whoever verifies wants one.
+    pub fn unasked() -> Self {
+        let why = "the policy demands no signature of it, so that none was looked at".to_owned();
+        Self { refusal: Some(Refusal::Unsigned), why: Some(why), looked: Vec::new() }
+    }
+
     /// The answer in a word: `rejected` where no signature would have helped.
     pub fn kind(&self) -> &'static str {
         self.refusal.as_ref().map_or("rejected", Refusal::kind)

@@ -192,7 +192,8 @@ fn unusable(of: &str, source: SignError) -> VerifyError {
 
 /// What is told of a signature that a key has verified.
 fn voucher(found: &FoundSignature, key: KeyId) -> Voucher {
-    let claims = found.signature.as_ref().ok().and_then(|signature| claims(signature).ok()).unwrap_or_default();
+    let claims =
+        found.signature.as_ref().ok().and_then(|signature| claims(signature).ok()).unwrap_or_default();
     let (form, at) = (found.form, found.at.clone());
     Voucher { key, form, at, identity: claims.identity, timestamp: claims.timestamp }
 }

@@ -7,7 +7,10 @@ use super::Role;
 
 /// What the name in a signature must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "a rule that is not known here would be passed over by who gives one")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a rule that is not known here would be passed over by who gives one"
+)]
 pub enum NameRule {
     /// The repository that was asked for; and where a list or image was asked for by its tag, and the signature names a tag, this
     /// tag. What names none, as cosign does not, is good for any tag of the repository.
@@ -58,7 +61,9 @@ impl Names {
     pub(super) fn check_nameless(&self) -> Result<(), String> {
         match &self.rule {
             NameRule::Any | NameRule::Repository | NameRule::Tag => Ok(()),
-            NameRule::Exact | NameRule::Reference(_) => Err("it states no name, and one is demanded".to_owned()),
+            NameRule::Exact | NameRule::Reference(_) => {
+                Err("it states no name, and one is demanded".to_owned())
+            }
         }
     }
 }

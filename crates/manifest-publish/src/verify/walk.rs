@@ -64,10 +64,8 @@ fn choose(
     if options.platforms.is_empty() {
         return entries;
     }
-    let platforms: Vec<_> = entries
-        .iter()
-        .map(|entry| entry.platform.as_ref().filter(|_| !entry.is_attestation()))
-        .collect();
+    let platforms: Vec<_> =
+        entries.iter().map(|entry| entry.platform.as_ref().filter(|_| !entry.is_attestation())).collect();
     let mut wanted = BTreeSet::new();
     for platform in &options.platforms {
         let serving = platform.select(Match::Strict, platforms.iter().copied());

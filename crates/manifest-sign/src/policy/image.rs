@@ -39,7 +39,11 @@ impl Image {
     pub(super) const fn reference(&self) -> Option<&Reference> {
         match self {
             Self::Registry(reference) => Some(reference),
-            Self::Directory(_) | Self::Layout(..) | Self::OciArchive(_) | Self::DockerArchive | Self::Store => None,
+            Self::Directory(_)
+            | Self::Layout(..)
+            | Self::OciArchive(_)
+            | Self::DockerArchive
+            | Self::Store => None,
         }
     }
 
