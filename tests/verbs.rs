@@ -88,3 +88,5 @@ mod root;
 mod targets;
 #[path = "verbs/truth.rs"]
 mod truth;
+#[path = "verbs/verify.rs"]
+mod verify;

@@ -86,7 +86,7 @@ pub(crate) enum CliError {
     #[error("cannot sign with the key {0} of GnuPG")]
     GnupgKey(String, #[source] SignError),
     /// A list was never pushed, so that there is nothing to be signed.
-    #[error("{0} was not pushed yet, so there is nothing to sign")]
+    #[error("{0} was not pushed yet, so that nothing of it is in a registry")]
     NotPushed(String),
     /// Signatures that were to go are still there.
     #[error("the registry deletes nothing, so these stay: {}", .0.join(", "))]
