@@ -84,6 +84,8 @@ mod push;
 mod remove;
 #[path = "verbs/root.rs"]
 mod root;
+#[path = "verbs/signatures.rs"]
+mod signatures;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]

@@ -154,6 +154,8 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             "key generate --output-prefix signing".to_owned(),
             "key generate --type openpgp --user-id ann --output-prefix ann".to_owned(),
             "key public signing.key".to_owned(),
+            format!("verify {there}:v1 --policy policy.json --creds ann:{PASSWORD}"),
+            format!("signatures {there}:v1"),
             "rm moved".to_owned(),
             "version".to_owned(),
             "completions bash".to_owned(),
