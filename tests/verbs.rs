@@ -86,6 +86,8 @@ mod remove;
 mod root;
 #[path = "verbs/signatures.rs"]
 mod signatures;
+#[path = "verbs/sign.rs"]
+mod sign;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]
