@@ -5,6 +5,7 @@
 
 mod find;
 mod keep;
+mod plan;
 mod remove;
 mod step;
 mod vouch;
@@ -21,9 +22,11 @@ use serde::{Deserialize, Serialize};
 
 pub use find::{FoundSignature, signatures_of};
 pub(crate) use keep::Keeper;
+pub use plan::SignStep;
+pub(crate) use plan::plan as plan_signing;
 pub use remove::{RemovedSignatures, remove_signatures};
-pub use step::sign;
 pub(crate) use step::{check_target, sign_brought};
+pub use step::{sign, subjects_of};
 pub use vouch::{Open, SigstoreVouch, SimpleVouch};
 
 /// How a signature is kept.
