@@ -114,6 +114,7 @@ pub(crate) enum Command {
     Blob(commands::blob::Blob),
     Login(Box<commands::login::Login>),
     Logout(commands::logout::Logout),
+    Key(Box<commands::key::Key>),
     Version(commands::version::Version),
     Completions(commands::completions::Completions),
 }

@@ -18,6 +18,7 @@ pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod ls;

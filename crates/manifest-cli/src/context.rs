@@ -183,10 +183,14 @@ impl Context {
 
 /// Asks for a password where somebody can answer, without showing it.
 pub(crate) fn ask_password(user: &str, host: &str) -> Result<Secret, CliError> {
-    let answer = rpassword::prompt_password(format!("Password of {user} at {host}: "));
-    answer.map(Secret::new).map_err(|error| match error.kind() {
+    ask_hidden(&format!("Password of {user} at {host}: "), "password").map(Secret::new)
+}
+
+/// Asks for something that is not shown while it is typed.
+pub(crate) fn ask_hidden(prompt: &str, what: &str) -> Result<String, CliError> {
+    rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted => CliError::Interrupted(Signal::Interrupt),
-        _ => CliError::Misuse(format!("no password was given: {error}"), "there is nobody to ask"),
+        _ => CliError::Misuse(format!("no {what} was given: {error}"), "there is nobody to ask"),
     })
 }
 

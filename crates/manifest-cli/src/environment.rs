@@ -33,7 +33,12 @@ impl Environment {
 
     /// A variable that is set to something.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        self.get_even_empty(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set, if to nothing.
+    pub(crate) fn get_even_empty(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::{ImportError, PublishError, ResolveError};
+use manifest_sign::SignError;
 use manifest_store::{PublicationId, StoreError, UpdateError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::config::ConfigError;
@@ -72,6 +73,12 @@ pub(crate) enum CliError {
     /// The system refused; the first field completes "cannot …".
     #[error("cannot {0} {path}", path = .1.display())]
     File(&'static str, PathBuf, #[source] io::Error),
+    /// There is something already where a file was to be made.
+    #[error("{path} exists", path = .0.display())]
+    Exists(PathBuf),
+    /// A key file is not used, or not made; the first field completes "cannot …".
+    #[error("cannot {0} the key in {path}", path = .1.display())]
+    Key(&'static str, PathBuf, #[source] SignError),
     /// Standard output is closed: nobody reads any more, which is no error.
     #[error("nobody reads the output")]
     ClosedPipe,

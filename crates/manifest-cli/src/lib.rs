@@ -3,6 +3,9 @@
 //! Verbs are glue: they parse, call the crates that know, and print. What is decided here is only how people and
 //! programs are spoken to.
 
+#[cfg(not(any(feature = "crypto-rust", feature = "crypto-openssl", feature = "crypto-nettle")))]
+compile_error!("OpenPGP needs one of the features crypto-rust, crypto-openssl and crypto-nettle");
+
 mod args;
 mod carried;
 mod cli;
@@ -15,8 +18,10 @@ mod error;
 mod filter;
 mod gather;
 mod holders;
+mod keyfile;
 mod named;
 mod outputfile;
+mod passphrase;
 mod probed;
 mod report;
 mod run;

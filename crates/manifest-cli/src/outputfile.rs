@@ -32,7 +32,7 @@ impl OutputFile {
             Ok(there) if !there.is_file() => {
                 Place::Open(File::options().write(true).open(path).map_err(error)?)
             }
-            _ => Place::Staged(stage(path).map_err(error)?),
+            _ => Place::Staged(stage(path, Readers::Everybody).map_err(error)?),
         };
         Ok(Self { path: path.to_owned(), place })
     }
@@ -50,10 +50,27 @@ impl OutputFile {
     }
 }
 
-fn stage(path: &Path) -> io::Result<NamedTempFile> {
-    let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Whomever the umask lets.
+    Everybody,
+    /// The user alone, from the first moment on.
+    Owner,
+}
+
+/// Makes a file without content beside the one that it will become.
+pub(crate) fn stage(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".manifest-").tempfile_in(directory)
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(match readers {
+        Readers::Everybody => 0o666,
+        Readers::Owner => 0o600,
+    }));
+    builder.prefix(".manifest-").tempfile_in(directory(path))
+}
+
+/// The directory that a file is in.
+pub(crate) fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }

@@ -153,6 +153,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Blob(verb) => verb.run(context).await,
         Command::Login(verb) => verb.run(context).await,
         Command::Logout(verb) => verb.run(context).await,
+        Command::Key(verb) => verb.run(context).await,
         Command::Version(verb) => commands::version::Version::run(&verb, context),
         Command::Completions(verb) => verb.run(context, Cli::command()),
     }

@@ -9,8 +9,8 @@ pub(crate) fn no_core_dumps() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     // What the machine refuses here it would have refused anybody; the work need not stop for it.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    drop(setrlimit(Resource::Core, none));
-    drop(set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    setrlimit(Resource::Core, none).ok();
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
 }
 
 /// Other systems are asked for a core dump by their users only.

@@ -11,6 +11,7 @@ mod error;
 mod identity;
 mod image;
 mod judge;
+mod keys;
 mod members;
 mod parse;
 mod requirement;
@@ -26,6 +27,7 @@ pub use error::PolicyError;
 pub use identity::Identity;
 pub use image::Image;
 pub use judge::{Denied, Looked, Rules, Signature, Verdict, Why};
+pub use keys::Keys;
 pub use requirement::{KeySource, Requirement, Unsupported};
 
 /// The requirements of one transport by their scope; `""` is all of it.

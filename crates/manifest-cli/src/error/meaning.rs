@@ -4,6 +4,7 @@ use std::io;
 
 use manifest_core::{EditError, EncodeError, Format};
 use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
+use manifest_sign::SignError;
 use manifest_store::{HeldBy, StoreError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::{ArchiveError, TransportError};
@@ -60,6 +61,8 @@ impl CliError {
                 meaning("file_not_found", 3)
             }
             Self::File(_, _, error) => Meaning { hint: None, ..io_error(error, "", None) },
+            Self::Exists(_) => meaning("exists", 4).hint("--replace takes its place"),
+            Self::Key(_, _, error) => key(error),
             Self::Output(_) | Self::Start(_) => meaning("io", 12),
             Self::ClosedPipe => meaning("closed_pipe", 0),
             Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
@@ -352,6 +355,20 @@ fn transport(error: &TransportError) -> Meaning {
         }
         TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn key(error: &SignError) -> Meaning {
+    match error {
+        SignError::NotAKey(_) => meaning("bad_key", 7),
+        SignError::SeveralKeys(_) => meaning("several_keys", 2).hint("name one of them by its fingerprint"),
+        // Who gives no passphrase has left out an argument; who gives a wrong one has no right to the key.
+        SignError::Locked(_) => meaning("misuse", 2).hint("--sign-passphrase-file FILE holds the passphrase"),
+        SignError::WrongPassphrase(_) => meaning("wrong_passphrase", 6)
+            .hint("--sign-passphrase-file FILE or $MANIFEST_SIGN_PASSPHRASE gives another one"),
+        SignError::CannotSign(..) => meaning("unusable_key", 6),
+        SignError::Program { .. } | SignError::Failed(..) => meaning("signing_failed", 12),
         _ => meaning("bug", 70),
     }
 }

@@ -177,6 +177,7 @@ fn a_bundle_that_is_not_as_it_must_be_is_refused() {
     }
 }
 
+/// SEC-71.
 #[test]
 fn sec_71_a_valid_signature_over_another_statement_is_refused() {
     let statement = statement();

@@ -73,6 +73,7 @@ fn what_is_sealed_opens_again_with_its_passphrase_only() {
     }
 }
 
+/// SEC-79.
 #[test]
 fn sec_79_a_file_that_asks_for_other_parameters_is_refused_before_any_work() {
     for (n, r, p) in [
@@ -195,6 +196,7 @@ fn a_public_key_is_read_in_one_form_and_written_in_the_same() {
     }
 }
 
+/// SEC-75.
 #[test]
 fn sec_75_a_key_that_is_given_twice_is_one_key() {
     let file = [fixture("ecdsa.pub"), fixture("ecdsa.pub"), fixture("rsa.pub")].concat();
