@@ -20,6 +20,7 @@ use manifest_sign::{KeyId, SignError};
 use serde::{Deserialize, Serialize};
 
 pub use find::{FoundSignature, signatures_of};
+pub(crate) use find::{is_about_content, small};
 pub(crate) use keep::Keeper;
 pub use remove::{RemovedSignatures, remove_signatures};
 pub use step::sign;

@@ -153,7 +153,7 @@ pub(super) async fn simple_signatures(
 }
 
 /// Reads a blob that is a signature, or says why it is none.
-async fn small(
+pub(crate) async fn small(
     place: &Place,
     blob: &Descriptor,
     left: &mut u64,
@@ -170,7 +170,7 @@ async fn small(
 }
 
 /// Whether an error tells of what was read and not of the reading.
-const fn is_about_content(error: &TransportError) -> bool {
+pub(crate) const fn is_about_content(error: &TransportError) -> bool {
     matches!(
         error,
         TransportError::NotFound(_)
