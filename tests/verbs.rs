@@ -58,6 +58,8 @@ mod import;
 mod inspect;
 #[path = "verbs/inspect_image.rs"]
 mod inspect_image;
+#[path = "verbs/key.rs"]
+mod key;
 #[path = "verbs/ls.rs"]
 mod ls;
 #[path = "verbs/names.rs"]

@@ -139,6 +139,7 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("gc --dry-run"),
         cli.json("fsck"),
         cli.json("df"),
+        cli.json("key public ../manifest-sign/tests/fixtures/sigstore/ecdsa.pub"),
         cli.json("version"),
     ]
 }
@@ -206,6 +207,11 @@ fn rich(cli: &Cli) -> Vec<Value> {
     objects.extend([
         cli.json("login --get-login quay.io"),
         cli.json("logout quay.io"),
+        cli.json(&format!(
+            "key generate --type openpgp --user-id ann --expires 2y --no-passphrase --output-prefix {}",
+            cli.workspace.path().join("ann").display()
+        )),
+        cli.json("key public ../manifest-sign/tests/fixtures/openpgp/revoked.asc"),
         fsck_with_finding(cli),
         cli.json(&format!("blob path {layer}")),
         cli.json(&format!("blob variants {layer}")),

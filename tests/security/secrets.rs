@@ -151,6 +151,9 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             format!("login -u ann --password-stdin {host} --authfile kept.json"),
             format!("login --password-stdin -u eve {host} --authfile kept.json"),
             format!("logout {host} --authfile kept.json"),
+            "key generate --output-prefix signing".to_owned(),
+            "key generate --type openpgp --user-id ann --output-prefix ann".to_owned(),
+            "key public signing.key".to_owned(),
             "rm moved".to_owned(),
             "version".to_owned(),
             "completions bash".to_owned(),
@@ -166,6 +169,7 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
                     .env("REGISTRY_AUTH_FILE", scene.workspace.path().join("mine/auth.json"));
                 let path =
                     format!("{}:{}", helper.parent().unwrap().display(), std::env::var("PATH").unwrap());
+                command.env("MANIFEST_SIGN_PASSPHRASE", PASSWORD);
                 command.env("PATH", path).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
                 let ran = Ran::with_input(&mut command, PASSWORD.as_bytes());
                 assert!(ran.code.is_some_and(|code| ![2, 70, 101].contains(&code)), "{ran:?}");

@@ -359,3 +359,20 @@ fn a_list_that_is_about_something_is_noted_where_there_is_no_api() {
     cli.ok(&format!("push app oci:{}:1", out.display()));
     assert_eq!(names(&out).len(), 1);
 }
+
+#[test]
+fn signatures_stay_behind_where_they_are_to_be_removed() {
+    let cli = Cli::new();
+    let (from, to) = (source(&cli), FakeRegistry::start());
+    to.serve_referrers();
+    let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    Attachment::referrer(&list(), bundle, "a signature").push_to(&from, "src", None);
+    let tag = sig(list().digest, "att");
+    Attachment::signatures(&[("payload", "an attestation")]).push_to(&from, "src", Some(&tag));
+    let target = format!("docker://{}/app:1", to.address());
+    cli.ok(&format!("push --with referrers,signatures --remove-signatures app {target}"));
+    assert_eq!(to.tags("app"), ["1", &tag]);
+    let is_there = |attachment: &Attachment| to.manifest("app", &attachment.digest().to_string()).is_some();
+    assert!(is_there(&note()) && is_there(&sbom_of(&one())));
+    assert!(!is_there(&Attachment::referrer(&list(), bundle, "a signature")));
+}

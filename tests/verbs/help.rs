@@ -29,6 +29,7 @@ const VERBS: &[&str] = &[
     "prune",
     "login",
     "logout",
+    "key",
     "version",
     "completions",
 ];

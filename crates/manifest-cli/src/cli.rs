@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Check(Box<commands::check::Check>),
     Diff(Box<commands::diff::Diff>),
     Push(Box<commands::push::Push>),
+    Sign(Box<commands::sign::Sign>),
     Publications(commands::publications::Publications),
     Registry(commands::registry::Registry),
     Export(Box<commands::export::Export>),

@@ -31,6 +31,7 @@ pub(crate) mod release;
 pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod rm;
+pub(crate) mod sign;
 pub(crate) mod tag;
 pub(crate) mod undo;
 pub(crate) mod untag;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use manifest_transport::auth::CredentialSearch;
-use manifest_transport::config::{ConfigFile, HostConfig, Hosts, Registries};
+use manifest_transport::config::{ConfigFile, HostConfig, Hosts, Registries, SignatureStores};
 use manifest_transport::{Settings, Tls};
 
 use crate::environment::Environment;
@@ -17,6 +17,8 @@ pub(crate) struct Configuration {
     hosts: Hosts,
     registries: Registries,
     certs_dirs: Vec<PathBuf>,
+    /// Where simple signatures are kept.
+    signatures: SignatureStores,
     /// Whether the environment names one file with all logins, which goes before files of single hosts.
     one_authfile: bool,
 }
@@ -41,7 +43,8 @@ impl Configuration {
         let of_system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
         let certs_dirs = certs_dirs.into_iter().chain(of_system).collect();
         let one_authfile = environment.path("REGISTRY_AUTH_FILE").is_some();
-        Ok(Self { hosts, registries, certs_dirs, one_authfile })
+        let signatures = SignatureStores::find(&environment.signatures())?;
+        Ok(Self { hosts, registries, certs_dirs, signatures, one_authfile })
     }
 
     /// What is said of a registry (`host[:port]`).
@@ -93,6 +96,7 @@ impl Configuration {
             settings.chunk.extend(host.chunk_size.map(|size| (name.clone(), size)));
         }
         settings.registries = self.registries.clone();
+        settings.signatures = self.signatures.clone();
         settings.certs_dirs = self.certs_dirs.clone();
     }
 }

@@ -68,6 +68,12 @@ impl Environment {
         self.variables.iter().filter_map(text).filter(|(_, value)| !value.is_empty())
     }
 
+    /// What decides where simple signatures are kept.
+    pub(crate) fn signatures(&self) -> manifest_transport::SignatureEnvironment {
+        let (home, is_root) = (self.path("HOME"), self.uid == Some(0));
+        manifest_transport::SignatureEnvironment { registries_d: None, home, is_root }
+    }
+
     /// What decides where logins are looked for.
     pub(crate) fn logins(&self) -> manifest_transport::auth::Environment {
         manifest_transport::auth::Environment {

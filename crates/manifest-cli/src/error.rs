@@ -79,6 +79,15 @@ pub(crate) enum CliError {
     /// A key file is not used, or not made; the first field completes "cannot …".
     #[error("cannot {0} the key in {path}", path = .1.display())]
     Key(&'static str, PathBuf, #[source] SignError),
+    /// A key of GnuPG's is not used.
+    #[error("cannot sign with the key {0} of GnuPG")]
+    GnupgKey(String, #[source] SignError),
+    /// A list was never pushed, so that there is nothing to be signed.
+    #[error("{0} was not pushed yet, so there is nothing to sign")]
+    NotPushed(String),
+    /// Signatures that were to go are still there.
+    #[error("the registry deletes nothing, so these stay: {}", .0.join(", "))]
+    NotDeleted(Vec<String>),
     /// Standard output is closed: nobody reads any more, which is no error.
     #[error("nobody reads the output")]
     ClosedPipe,

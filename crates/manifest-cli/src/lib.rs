@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod secrecy;
 mod short;
+mod signing;
 mod table;
 mod ui;
 mod words;

@@ -90,8 +90,12 @@ impl PassphraseArgs {
         Ok(asked)
     }
 
-    /// What the user has said beforehand.
-    fn given(&self, context: &Context, family: Family) -> Result<Option<Passphrase>, CliError> {
+    /// What the user has said beforehand, so that nobody need be asked.
+    pub(crate) fn given(
+        &self,
+        context: &Context,
+        family: Family,
+    ) -> Result<Option<Passphrase>, CliError> {
         if let Some(file) = &self.sign_passphrase_file {
             return of_file(context, file).map(Some);
         }

@@ -8,7 +8,8 @@ mod sign;
 use std::fmt;
 
 use bytes::Bytes;
-use manifest_core::{Descriptor, Digest};
+use manifest_core::{Descriptor, Digest, MediaType};
+use manifest_sign::sigstore::{BUNDLE_MEDIA_TYPE, PREDICATE_ANNOTATION, SIGNED_PREDICATE};
 use manifest_transport::{Fetched, Place, TransportError};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct With {
     /// cosign's signatures, attestations and bills of materials of the list and its entries, which stand under the tags
     /// `sha256-….sig`, `.att` and `.sbom`.
     pub signatures: bool,
+    /// Whether signatures stay behind all the same: the tags `sha256-….sig`, and referrers that are signatures.
+    pub without_signatures: bool,
     /// Where the list itself can be read beside the sources of its entries, as [`Source::place`] is written.
     ///
     /// [`Source::place`]: manifest_store::Source::place
@@ -168,7 +171,21 @@ struct Referrer {
     kept: Option<Fetched>,
 }
 
+/// The artifact types of signatures that are no bundles: of notation, and of an earlier cosign.
+const SIGNATURES: [&str; 2] =
+    ["application/vnd.cncf.notary.signature", "application/vnd.dev.cosign.artifact.sig.v1+json"];
+
 impl Referrer {
+    /// Whether it is a signature: a bundle that does not say that it is an attestation, or of a form that has no other use.
+    fn is_signature(&self) -> bool {
+        let Some((_, listed)) = self.kept.as_ref().and_then(Fetched::as_referrer) else { return false };
+        let artifact_type = listed.artifact_type.as_ref().map_or("", MediaType::as_str);
+        let predicate = listed.annotations.get(PREDICATE_ANNOTATION);
+        SIGNATURES.contains(&artifact_type)
+            || (artifact_type == BUNDLE_MEDIA_TYPE
+                && predicate.is_none_or(|predicate| predicate == SIGNED_PREDICATE))
+    }
+
     async fn fetched(&self) -> Result<Fetched, TransportError> {
         match &self.kept {
             Some(fetched) => Ok(fetched.clone()),

@@ -70,9 +70,9 @@ pub use refresh::{Became, became, renew};
 pub use resolve::{Attestations, Resolved, Selection, choose, describe, resolve};
 pub use resume::{abort, resume};
 pub use signing::{
-    Claim, FoundSignature, NotedSigner, NotedSigning, Open, RemovedSignatures, SignBy, Signature,
+    Claim, FoundSignature, NotedSigner, NotedSigning, Open, RemovedSignatures, SignBy, SignStep, Signature,
     SignatureForm, Signed, Signing, SigstoreVouch, SimpleVouch, UnknownSignatureForm, Vouch,
-    remove_signatures, sign, signatures_of,
+    remove_signatures, sign, signatures_of, subjects_of,
 };
 pub use subject::Subject;
 pub use tags::{Expected, Undone};

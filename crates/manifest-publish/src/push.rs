@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::parcel::surveyed;
 use crate::plan::{Action, Plan};
 use crate::progress::{Progress, Step};
-use crate::signing::{Signed, Signing};
+use crate::signing::{SignStep, Signed, Signing, plan_signing};
 use crate::survey::{Manifests, Survey};
 use crate::tags::Expected;
 
@@ -195,6 +195,8 @@ pub struct Planned {
     pub plan: Plan,
     /// What would go along with it.
     pub attached: Vec<AttachedStep>,
+    /// What would be signed there.
+    pub signed: Vec<SignStep>,
     /// The tags, in the order in which they were given.
     pub tags: Vec<TagMoved>,
 }
@@ -245,13 +247,15 @@ pub async fn dry_run(
     let manifests = Manifests::default();
     let survey = Survey { origins: course.origins(), options, manifests: &manifests, may_be_new: false };
     let attached = &Box::pin(Attached::find(content, course.origins(), options)).await?;
+    let (course, survey) = (&course, &survey);
     let plans = lots.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));
         let planned = async {
             let place = surveyed(&target.place);
             let (tags, plan) = (tags?, survey.of(course.brought(), &place).await?);
             let attached = attached.plan(&place, options.jobs).await?;
-            Ok(Planned { plan, attached, tags })
+            let signed = Box::pin(plan_signing(course, (target, &place))).await?;
+            Ok(Planned { plan, attached, signed, tags })
         };
         match planned.await {
             Err(error) if target.effort == Effort::Required => Err(error),

@@ -5,6 +5,7 @@
 
 mod find;
 mod keep;
+mod plan;
 mod remove;
 mod step;
 mod vouch;
@@ -22,8 +23,10 @@ use serde::{Deserialize, Serialize};
 pub use find::{FoundSignature, signatures_of};
 pub(crate) use find::{is_about_content, small};
 pub(crate) use keep::Keeper;
+pub use plan::SignStep;
+pub(crate) use plan::plan as plan_signing;
 pub use remove::{RemovedSignatures, remove_signatures};
-pub use step::sign;
+pub use step::{sign, subjects_of};
 pub(crate) use step::{check_target, sign_brought};
 pub use vouch::{Open, SigstoreVouch, SimpleVouch};
 

@@ -25,7 +25,7 @@ use crate::passphrase::PassphraseArgs;
 #[command(after_help = "\
 Examples:
   manifest key generate --output-prefix cosign
-  manifest key generate --type openpgp --user-id 'Release <release@example.com>' --output-prefix release
+  manifest key generate --type openpgp --user-id 'Ann <ann@example.com>' --output-prefix ann
   manifest key import plain.pem --output-prefix cosign
   manifest key public cosign.key > cosign.pub")]
 pub(crate) struct Key {

@@ -6,7 +6,8 @@ mod files;
 mod gates;
 mod refused;
 mod report;
-mod target;
+pub(super) mod signed;
+pub(super) mod target;
 mod truth;
 mod with;
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 use clap::Args;
 use manifest_core::{Descriptor, Digest, Encoded, Format};
 use manifest_publish::{
-    Content, Effort, Journal, Merged, PushOptions, Pushed, Target, dry_run, entries_of, judge_truth, pool,
-    push,
+    Content, Effort, Journal, Merged, PushOptions, Pushed, Target, With, dry_run, entries_of, judge_truth,
+    pool, push,
 };
 use manifest_store::{Record, RecordId, Selector, Store, StoreError};
 use manifest_transport::Location;
@@ -35,6 +36,7 @@ use crate::context::{Context, selector};
 use crate::entry::shown;
 use crate::error::{CliError, chain};
 use crate::holders::titles;
+use crate::signing::SignArgs;
 use crate::table::clean;
 use crate::ui::ProgressForm;
 
@@ -42,6 +44,10 @@ use crate::ui::ProgressForm;
 ///
 /// Everything is brought to every target by digest before the first tag moves anywhere. When a tag cannot be moved,
 /// those that have moved go back to what they meant before, unless somebody else has moved them since.
+///
+/// With a key (--sign-…) everything in the list and then the list itself are signed by their digests, once all of it is
+/// there and before a tag moves: nobody finds the list under its tag without its signatures. What a key has signed before
+/// it does not sign again.
 ///
 /// How far a push is is written down in the store, so that one that was cut off can be resumed or taken back;
 /// manifest publications shows it.
@@ -55,6 +61,7 @@ Examples:
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
   manifest push --with referrers,signatures app:1.0 docker://registry.example.com/app:1.0
+  manifest push --sign-key cosign.key app:1.0 docker://registry.example.com/app:1.0
   manifest push --on-conflict merge app:1.0 registry.example.com/app:1.0
   manifest push --digestfile app.digest registry.example.com/app:1.0
   manifest push --resume app:1.0
@@ -116,18 +123,20 @@ pub(crate) struct Push {
     #[arg(long = "rm", visible_alias = "purge", short = 'p')]
     remove: bool,
     /// Go on with the newest push that was cut off, of LIST if that is given: with the list as it was then, to the same
-    /// targets; nothing moves a tag that somebody else has moved since
-    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "GateArgs"])]
+    /// targets and with the same keys; nothing moves a tag that somebody else has moved since
+    #[arg(long, conflicts_with_all = ["abort", "targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "GateArgs", "sign_children", "sign_identity"])]
     resume: bool,
     /// Take the newest push back that was cut off, of LIST if that is given: tags that it moved mean again what they meant
     /// before; content stays
-    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs"])]
+    #[arg(long, conflicts_with_all = ["targets", "best_effort", "by_digest", "all", "foreign_layers", "format", "with", "dry_run", "remove", "settle", "digestfile", "metadata_file", "ci_output", "GateArgs", "SignArgs", "PassphraseArgs"])]
     abort: bool,
-    /// Accepted for scripts: signatures are never taken along
+    /// Leave signatures behind, whatever --with says
     #[arg(long, hide = true)]
     remove_signatures: bool,
     #[command(flatten)]
     gates: GateArgs,
+    #[command(flatten)]
+    sign: SignArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -146,6 +155,7 @@ impl Push {
         let record = store.load(&selector(list)?).await?;
         let named = self.targets(&selector(list)?, &record)?;
         let locations: Vec<&Location> = named.iter().map(|named| &named.location).collect();
+        let signing = self.sign.open(context)?;
         let transport = context.transport(&self.registry, &locations)?;
         let targets: Vec<Target> =
             named.iter().map(|named| named.open(&transport)).collect::<Result<_, _>>()?;
@@ -159,8 +169,12 @@ impl Push {
             jobs: self.registry.connection.jobs,
             gates: self.gates.gates(),
             expected: self.gates.expectations(&named)?,
-            with: with(&self.with, &record, list.digest, &transport),
+            with: With {
+                without_signatures: self.remove_signatures,
+                ..with(&self.with, &record, list.digest, &transport)
+            },
             conflict: self.gates.conflict(),
+            signing,
             settle: self.settle,
             ..PushOptions::default()
         };

@@ -62,7 +62,12 @@ impl CliError {
             }
             Self::File(_, _, error) => Meaning { hint: None, ..io_error(error, "", None) },
             Self::Exists(_) => meaning("exists", 4).hint("--replace takes its place"),
-            Self::Key(_, _, error) => key(error),
+            Self::Key(_, _, error) | Self::GnupgKey(_, error) => key(error),
+            Self::NotDeleted(_) => {
+                meaning("not_deleted", 5).hint("registries have a setting that allows it; others do it in their own interface")
+            }
+            Self::NotPushed(_) => meaning("not_pushed", 3)
+                .hint("manifest push LIST --sign-key FILE signs while it pushes; docker://HOST/REPOSITORY:TAG names what is there"),
             Self::Output(_) | Self::Start(_) => meaning("io", 12),
             Self::ClosedPipe => meaning("closed_pipe", 0),
             Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
@@ -229,6 +234,15 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::Unsettled { .. } => meaning("unsettled", 5).hint("--settle waits longer"),
         PublishError::TagStuck { source, .. } => publish(source),
         PublishError::Ended(_) => meaning("nothing_cut_off", 3),
+        PublishError::Sign(error) => key(error),
+        PublishError::CannotHold { .. } => meaning("cannot_hold", 2)
+            .hint("nothing was sent; --signature-format chooses another form, --sign-identity says what the images are"),
+        PublishError::CannotAddTo { .. } => {
+            meaning("cannot_add", 4).hint("look at it with manifest inspect; --signature-format bundle needs no such tag")
+        }
+        PublishError::SignsOtherwise { .. } => {
+            meaning("misuse", 2).hint("give the same keys again, or take it back with manifest push --abort")
+        }
         _ => meaning("bug", 70),
     }
 }
@@ -349,6 +363,8 @@ fn transport(error: &TransportError) -> Meaning {
             None => meaning("io", 12),
         },
         TransportError::Credentials(error) => credentials(error),
+        TransportError::SignatureStore { .. } => meaning("signature_store", 2)
+            .hint("registries.d says where signatures are kept; --signature-format cosign keeps them in the registry"),
         TransportError::LayoutBusy(..) => meaning("busy", 9),
         TransportError::Io(_, _, error) if error.kind() == io::ErrorKind::NotFound => {
             meaning("file_not_found", 3)

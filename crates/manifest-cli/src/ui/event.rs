@@ -26,6 +26,7 @@ pub(super) enum Told<'a> {
     ManifestWritten { target: String, digest: String, media_type: String, size: u64 },
     Retry { request: &'a str, host: &'a str, retry: u32, pause_ms: u64, cause: &'a str },
     Waiting { r#for: Awaited, what: &'a str, who: String },
+    Signed { target: String, digest: String, key: String, form: &'static str },
     TagMoved { target: String, tag: &'a str },
     TargetDone { target: String, took_ms: u64 },
     TargetFailed { target: String, why: String },

@@ -108,6 +108,13 @@ impl Progress for Ui {
         ));
     }
 
+    fn signatures_not_compared(&self, place: &Place) {
+        self.note(format_args!(
+            "warning: the registry of {place} replaces signatures whatever others have added by then: those who sign and share \
+             this store take turns, others may undo each other, so the signatures are read back a moment later"
+        ));
+    }
+
     fn begins_again(&self, why: &PublishError) {
         self.note(format_args!("{}; beginning again from what is there", chain(why)));
     }
@@ -144,6 +151,12 @@ impl Ui {
                 Told::BlobDone { target: to, digest, size: blob.size, action }
             }
             Step::Manifest(manifest) => Told::manifest(to, manifest),
+            Step::Signed(subject, key, form) => Told::Signed {
+                target: to,
+                digest: subject.digest.to_string(),
+                key: key.to_string(),
+                form: form.as_str(),
+            },
             Step::Tag(tag) => Told::TagMoved { target: to, tag },
             Step::Done => {
                 let took = self.0.tally.target(target).unwrap_or_default();
@@ -168,6 +181,9 @@ impl Ui {
             }
             Step::Manifest(manifest) => {
                 self.note(format_args!("write {} ({} bytes)", manifest.digest, manifest.size));
+            }
+            Step::Signed(subject, key, form) => {
+                self.note(format_args!("sign {} ({form}, by {key})", subject.digest));
             }
             Step::Tag(tag) => self.note(format_args!("tag {target}:{tag}")),
             _ => {}

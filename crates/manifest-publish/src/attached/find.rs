@@ -15,7 +15,7 @@ use crate::tags::read;
 /// Bytes of referrers that are kept; those beyond are read again.
 const KEPT_BYTES: usize = 16 << 20;
 
-/// The tags that cosign gives to what it attaches: signatures, attestations, bills of materials.
+/// The tags that cosign gives to what it attaches: signatures first, then attestations and bills of materials.
 const SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// Manifests, by the place where what refers to them is looked for.
@@ -61,10 +61,11 @@ impl Attached {
         }
         let subjects = Subjects::of(content, origins, options)?;
         if options.with.signatures {
-            attached.signatures = signatures(&subjects, options.jobs).await?;
+            let suffixes = SUFFIXES.split_at(usize::from(options.with.without_signatures)).1;
+            attached.signatures = signatures(&subjects, suffixes, options.jobs).await?;
         }
         if options.with.referrers {
-            attached.find_referrers(subjects, options.jobs).await?;
+            attached.find_referrers(subjects, options).await?;
         }
         Ok(attached)
     }
@@ -74,7 +75,12 @@ impl Attached {
         &self.left_out
     }
 
-    async fn find_referrers(&mut self, mut level: Subjects, jobs: usize) -> Result<(), PublishError> {
+    async fn find_referrers(
+        &mut self,
+        mut level: Subjects,
+        options: &PushOptions,
+    ) -> Result<(), PublishError> {
+        let jobs = options.jobs;
         let (mut seen, mut kept) = (BTreeSet::new(), 0);
         for depth in 0..=MAX_REFERRER_DEPTH {
             let mut next = Subjects::default();
@@ -91,6 +97,7 @@ impl Attached {
                     stream::iter(new).map(|(subject, one)| look(place, subject, one)).buffered(jobs);
                 while let Some(one) = found.try_next().await? {
                     match one {
+                        Ok(referrer) if options.with.without_signatures && referrer.is_signature() => {}
                         Ok(mut referrer) if seen.insert(referrer.manifest.digest) => {
                             let digest = referrer.manifest.digest;
                             if depth == MAX_REFERRER_DEPTH {
@@ -135,9 +142,13 @@ async fn look(
 }
 
 /// Reads the tags of signatures, of each digest at each of its places.
-async fn signatures(subjects: &Subjects, jobs: usize) -> Result<Vec<Signature>, PublishError> {
+async fn signatures(
+    subjects: &Subjects,
+    suffixes: &[&str],
+    jobs: usize,
+) -> Result<Vec<Signature>, PublishError> {
     let asked = subjects.0.iter().flat_map(|(place, digests)| {
-        digests.iter().flat_map(move |of| SUFFIXES.map(|suffix| (place, *of, suffix)))
+        digests.iter().flat_map(move |of| suffixes.iter().map(move |suffix| (place, *of, *suffix)))
     });
     let mut found = stream::iter(asked)
         .map(|(place, of, suffix)| async move {

@@ -401,7 +401,7 @@ async fn release(turn: Option<Vec<Lease>>) {
 }
 
 /// Those whose signature is not among what was found.
-fn missing<'b>(by: &[&'b SignBy], claim: &Claim, found: &[FoundSignature]) -> Vec<&'b SignBy> {
+pub(super) fn missing<'b>(by: &[&'b SignBy], claim: &Claim, found: &[FoundSignature]) -> Vec<&'b SignBy> {
     let found: Vec<&Signature> = found.iter().filter_map(|found| found.signature.as_ref().ok()).collect();
     let is_there = |vouch: &dyn Vouch| found.iter().any(|found| vouch.has(found, claim));
     by.iter().copied().filter(|by| !is_there(&*by.vouch)).collect()

@@ -59,7 +59,7 @@ pub(crate) async fn sign_brought(
     }
     let about = Descriptor::new(list.media_type.clone(), list.digest, list.bytes.len() as u64);
     let there = (list.digest, list.media_type.clone(), Bytes::from(list.bytes.clone()));
-    let name = name_of(course.transport, signing, (&target.place, &target.names), &list.digest);
+    let name = name_at(course, target);
     let turns = course.journal.map(crate::journal::Journal::publications);
     let around = Around { clock: course.transport.clock(), turns, progress };
     let keeper = Keeper::new(place, signing, name, there, around);
@@ -70,8 +70,7 @@ pub(crate) async fn sign_brought(
 /// Refuses a target that cannot hold the signatures that are wanted, before anything is sent there.
 pub(crate) async fn check_target(course: &Course<'_>, target: &Target) -> Result<(), PublishError> {
     let (signing, list) = (&course.options.signing, &course.content.list.digest);
-    let name = name_of(course.transport, signing, (&target.place, &target.names), list);
-    check(signing, &name, &target.place, course.brought(), list).await
+    check(signing, &name_at(course, target), &target.place, course.brought(), list).await
 }
 
 async fn check(
@@ -102,6 +101,12 @@ async fn check(
     Ok(())
 }
 
+/// What a target is called.
+pub(super) fn name_at(course: &Course<'_>, target: &Target) -> Name {
+    let (signing, list) = (&course.options.signing, &course.content.list.digest);
+    name_of(course.transport, signing, (&target.place, &target.names), list)
+}
+
 /// What signatures say that the images are: what was given, else the target with its first tag, as podman does it for
 /// the list and everything in it alike, or with the digest of the list. What lies in files has no such name.
 fn name_of(
@@ -129,9 +134,8 @@ async fn all(
     (entries, list): (&[Descriptor], &Descriptor),
     jobs: usize,
 ) -> Result<Signed, PublishError> {
-    let mut levels = levels(place, entries, list, jobs).await?;
-    levels.reverse();
-    levels.push(vec![list.clone()]);
+    let read = async |digest: &Digest| Ok(place.manifest(&(*digest).into()).await?);
+    let levels = levels(read, entries, list, jobs).await?;
     let mut signed = Signed::default();
     for level in &levels {
         let done: Vec<Signed> = stream::iter(level)
@@ -145,25 +149,43 @@ async fn all(
     Ok(signed)
 }
 
-/// The entries, then those of the lists among them, and so on; each manifest once, and the list itself not at all.
-async fn levels(
+/// What can be signed of a list or an image: everything in it, the deepest first, and itself last; each manifest once.
+///
+/// # Errors
+/// [`PublishError`] when a list in it cannot be read, or lists are nested too deeply.
+pub async fn subjects_of(
     place: &Place,
+    subject: &Fetched,
+    jobs: usize,
+) -> Result<Vec<Descriptor>, PublishError> {
+    let entries = match &subject.document {
+        Document::List(list, _) => list.entries(),
+        Document::Image(_) => &[],
+    };
+    let about = Descriptor::new(subject.media_type.clone(), subject.digest, subject.bytes.len() as u64);
+    let read = async |digest: &Digest| Ok(place.manifest(&(*digest).into()).await?);
+    Ok(levels(read, entries, &about, jobs).await?.concat())
+}
+
+/// The list last, before it its entries, before these those of the lists among them, and so on; each manifest once.
+pub(super) async fn levels(
+    read: impl AsyncFn(&Digest) -> Result<Fetched, PublishError>,
     entries: &[Descriptor],
     list: &Descriptor,
     jobs: usize,
 ) -> Result<Vec<Vec<Descriptor>>, PublishError> {
     let mut seen = BTreeSet::from([list.digest]);
-    let (mut levels, mut level) = (Vec::new(), entries.to_vec());
+    let (mut levels, mut level) = (vec![vec![list.clone()]], entries.to_vec());
     loop {
         level.retain(|entry| seen.insert(entry.digest));
         if level.is_empty() {
+            levels.reverse();
             return Ok(levels);
         }
         let lists = level.iter().filter(|entry| entry.media_type.kind() == Kind::List);
         let below: Vec<Vec<Descriptor>> = stream::iter(lists)
             .map(|entry| async {
-                let fetched = place.manifest(&entry.digest.into()).await?;
-                Ok::<_, PublishError>(match fetched.document {
+                Ok::<_, PublishError>(match read(&entry.digest).await?.document {
                     Document::List(list, _) => list.entries().to_vec(),
                     Document::Image(_) => Vec::new(),
                 })
@@ -171,7 +193,7 @@ async fn levels(
             .buffered(jobs.max(1))
             .try_collect()
             .await?;
-        if levels.len() > MAX_NESTING {
+        if levels.len() > MAX_NESTING + 1 {
             return Err(PublishError::TooDeep(list.digest));
         }
         levels.push(std::mem::replace(&mut level, below.concat()));

@@ -6,10 +6,10 @@ use futures_util::future::join_all;
 use manifest_core::Digest;
 use manifest_publish::{Signature, SignatureForm, Signing, sign, signatures_of};
 use manifest_store::Store;
-use manifest_testkit::{Client, FakeRegistry, Image};
+use manifest_testkit::{Client, FakeRegistry, Image, Method};
 use manifest_transport::{Fetched, Place};
 
-use crate::scene::{Told, by, store_in};
+use crate::scene::{Told, by, sig, store_in};
 
 const SIGNERS: usize = 16;
 const ROUNDS: usize = 10;
@@ -46,8 +46,7 @@ async fn all_sign(signers: &[Signer], image: &Image) -> usize {
     for signed in join_all(signing).await {
         assert_eq!(signed.unwrap().written, 2);
     }
-    let warned = *told.not_compared.lock().unwrap();
-    warned
+    *told.not_compared.lock().unwrap()
 }
 
 async fn all_are_there(place: &Place, digest: &Digest) {
@@ -101,4 +100,24 @@ async fn sixteen_who_sign_at_once_and_share_a_store_lose_nothing() {
         assert_eq!(all_sign(&signers, &image).await, SIGNERS, "each is warned once");
         all_are_there(&signers[0].place, &digest).await;
     }
+}
+
+/// Who does not see the others looks again a moment later, and writes again what is gone.
+#[tokio::test]
+async fn what_another_signer_took_away_is_written_again() {
+    let registry = FakeRegistry::start();
+    registry.ignore_preconditions();
+    let image = Image::new("linux/amd64");
+    let digest = image.push_to(&registry, "app", "1");
+    let signers = signers(&registry, "app", None);
+    // Somebody else has read the tag before we wrote to it, and writes after: our second look finds it gone.
+    let path = format!("/v2/app/manifests/{}", sig(&digest));
+    let gone = registry.on(Method::Get, &path).skip(1).times(1).reply(404);
+    assert_eq!(all_sign(&signers[..1], &image).await, 1);
+    assert_eq!(gone.hits(), 1, "nobody looked again");
+    let puts = registry.requests().into_iter().filter(|one| one.method == Method::Put && one.path() == path);
+    assert_eq!(puts.count(), 2);
+    assert_eq!(signers[0].client.clock.pauses_in_ms(), [500, 500], "a quarter of a second, or up to three");
+    let found = signatures_of(&signers[0].place, &digest, None).await.unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
 }

@@ -84,6 +84,29 @@ impl GpgSigner {
         }
     }
 
+    /// Makes sure that it signs, so that a passphrase is asked for now and not in the middle of the work: GnuPG signs a few
+    /// words, which are thrown away.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub fn unlock(&self) -> Result<(), SignError> {
+        self.sign(b"nothing: a key is unlocked").map(drop)
+    }
+
+    /// The public half of the key, as GnuPG exports it: what its signatures are recognised by.
+    ///
+    /// # Errors
+    /// [`SignError::Program`] when GnuPG does not answer.
+    pub fn certificate(&self) -> Result<Vec<u8>, SignError> {
+        let mut command = command(&self.settings);
+        command.args(["--no-armor", "--export", "--", self.key.as_str()]);
+        let output = run(&self.settings, &mut command, Zeroizing::default())?;
+        if !output.status.success() || output.stdout.is_empty() {
+            return Err(failed(&self.settings, format!("it exports no key: {}", said(&output))));
+        }
+        Ok(output.stdout)
+    }
+
     /// Says why there is no signature.
     fn refused(&self, output: &Output) -> SignError {
         let stderr = String::from_utf8_lossy(&output.stderr);

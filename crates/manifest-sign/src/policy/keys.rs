@@ -8,7 +8,10 @@ use crate::sigstore::SigstoreVerifier;
 
 /// Checks signatures with OpenPGP certificates and public keys.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "all there is to say but the keys, which come with the question")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "all there is to say but the keys, which come with the question"
+)]
 pub struct Keys {
     /// The time at which keys must be valid.
     pub now: SystemTime,

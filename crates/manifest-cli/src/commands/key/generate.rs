@@ -21,9 +21,7 @@ use crate::table::clean;
 /// A sigstore key is a file as cosign makes it, always encrypted (with --no-passphrase by an empty passphrase, which is
 /// tried by itself). Files that are there stay, unless --replace is given.
 ///
-/// An OpenPGP key is RSA, of 3072 bits unless --bits says otherwise: verifiers that are built without GnuPG, and there
-/// are many, refuse Ed25519. It is of version 4, which GnuPG 2.2 reads. It does not expire by default, since most verifiers
-/// refuse what an expired key has signed, however long ago.
+/// An OpenPGP key is of version 4, which GnuPG 2.2 reads.
 ///
 /// Printed is what names the key: the fingerprint of an OpenPGP key, the SHA-256 of the public half of others.
 #[derive(Clone, Debug, Args)]
@@ -31,7 +29,7 @@ use crate::table::clean;
 Examples:
   manifest key generate --output-prefix cosign
   manifest key generate --type ed25519 --output-prefix cosign --sign-passphrase-file secret
-  manifest key generate --type openpgp --user-id 'Release <release@example.com>' --expires 2y --output-prefix release")]
+  manifest key generate --type openpgp --user-id 'Ann <ann@example.com>' --expires 2y --output-prefix ann")]
 pub(super) struct Generate {
     /// What kind of key: a sigstore key (ecdsa over P-256, ed25519, rsa with 3072 bits), or openpgp
     #[arg(long = "type", value_enum, default_value_t, value_name = "TYPE")]
@@ -39,10 +37,12 @@ pub(super) struct Generate {
     /// Whose key it is, as in 'Ann <ann@example.com>' (openpgp)
     #[arg(long, value_name = "NAME", value_parser = user_id, required_if_eq("kind", "openpgp"))]
     user_id: Option<String>,
-    /// How long the key is, 3072 or 4096 (openpgp) [default: 3072]
+    /// How long the key is, 3072 or 4096 (openpgp); it is RSA, since verifiers that are built without GnuPG refuse
+    /// Ed25519 [default: 3072]
     #[arg(long, value_name = "N", value_parser = bits)]
     bits: Option<RsaBits>,
-    /// After what time the key expires, as in 90d or 2y (openpgp) [default: never]
+    /// After what time the key expires, as in 90d or 2y (openpgp); most verifiers then refuse what it has signed, however
+    /// long ago [default: never]
     #[arg(long, value_name = "TIME", value_parser = expiry)]
     expires: Option<Expiry>,
     #[command(flatten)]

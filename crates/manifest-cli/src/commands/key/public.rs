@@ -21,7 +21,7 @@ use crate::passphrase::PassphraseArgs;
 #[command(after_help = "\
 Examples:
   manifest key public cosign.key > cosign.pub
-  manifest key public release.key --output json")]
+  manifest key public ann.key --output json")]
 pub(super) struct Public {
     /// The key file, armoured or binary
     file: PathBuf,

@@ -42,12 +42,14 @@ impl Push {
     /// Goes on with a push that was cut off.
     pub(super) async fn resume(&self, context: &Context) -> Result<u8, CliError> {
         let store = context.store()?;
+        let signing = self.sign.open(context)?;
         let CutOff { publication, journal, named, transport, targets } =
             self.cut_off(context, &store).await?;
         let files = Files::prepare(self, context)?;
         let options = PushOptions {
             jobs: self.registry.connection.jobs,
             settle: self.settle,
+            signing,
             ..PushOptions::default()
         };
         let here = pool(&store);

@@ -5,6 +5,7 @@ use manifest_publish::Published;
 use super::Push;
 use super::ci::CiFiles;
 use super::report::Report;
+use super::signed;
 use super::target::Named;
 use super::with;
 use crate::carried::summary;
@@ -42,9 +43,10 @@ impl Files {
         for (to, done) in named.iter().zip(published) {
             match done {
                 Ok(outcome) => context.ui.note(format_args!(
-                    "pushed {title} to {to}: {}{}",
+                    "pushed {title} to {to}: {}{}{}",
                     summary(outcome),
-                    with::summary(&outcome.attached)
+                    with::summary(&outcome.attached),
+                    signed::summary(outcome.signed)
                 )),
                 Err(error) => context.ui.note(format_args!("warning: {to} was left out: {}", chain(error))),
             }

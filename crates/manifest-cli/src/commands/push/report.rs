@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use manifest_core::{Descriptor, Encoded, Format};
-use manifest_publish::{Action, AttachedStep, Merged, Outcome, Plan, Planned, PublishError, TagMoved};
+use manifest_publish::{Action, Merged, Outcome, Planned, PublishError, TagMoved};
 use serde::Serialize;
 
+use super::signed::{self, SignedReport};
 use super::target::Named;
 use super::truth::TruthReport;
 use super::with::{AttachedReport, lines};
@@ -75,6 +76,8 @@ pub(super) struct Delivered {
     blobs: Vec<Blobs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attached: Option<AttachedReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed: Option<SignedReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     took_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -159,6 +162,7 @@ impl Delivered {
             manifests: Manifests { present: 0, written: 0 },
             blobs: Vec::new(),
             attached: None,
+            signed: None,
             took_ms: None,
             plan: Vec::new(),
         }
@@ -177,6 +181,7 @@ impl Delivered {
                 manifests: Manifests::from(outcome),
                 blobs: blobs(&outcome.blobs),
                 attached: AttachedReport::done(&outcome.attached),
+                signed: outcome.signed.map(SignedReport::from),
                 took_ms,
                 ..Self::new(to)
             },
@@ -185,7 +190,7 @@ impl Delivered {
     }
 
     pub(super) fn planned(to: &Named, planned: &Result<Planned, PublishError>) -> Self {
-        let Planned { plan, attached, tags: moved, .. } = match planned {
+        let Planned { plan, attached, signed, tags: moved, .. } = match planned {
             Ok(planned) => planned,
             Err(error) => return Self::failed(to, error),
         };
@@ -204,6 +209,7 @@ impl Delivered {
             manifests: Manifests { present: plan.present.len(), written: plan.manifests.len() },
             blobs: blobs.filter(|blobs| blobs.count > 0).collect(),
             attached: AttachedReport::planned(attached),
+            signed: SignedReport::planned(signed),
             plan: steps.collect(),
             ..Self::new(to)
         }
@@ -223,14 +229,15 @@ fn tags(moved: &[TagMoved]) -> Vec<TagReport> {
 /// What would be done at one target, a line a thing.
 pub(super) fn plan_text(planned: &Result<Planned, PublishError>, list: &Encoded, to: &Named) -> String {
     let text = match planned {
-        Ok(Planned { plan, attached, .. }) => steps(plan, attached, list, to),
+        Ok(planned) => steps(planned, list, to),
         Err(error) => format!("skip      {to}: {}\n", chain(error)),
     };
     // The target is as it was typed, and may hold anything.
     text.lines().map(|line| clean(line) + "\n").collect()
 }
 
-fn steps(plan: &Plan, attached: &[AttachedStep], list: &Encoded, to: &Named) -> String {
+fn steps(planned: &Planned, list: &Encoded, to: &Named) -> String {
+    let Planned { plan, attached, signed, .. } = planned;
     let mut text = String::new();
     for digest in &plan.present {
         text.push_str(&format!("present   {digest} manifest\n"));
@@ -245,5 +252,6 @@ fn steps(plan: &Plan, attached: &[AttachedStep], list: &Encoded, to: &Named) -> 
     }
     let kind = if Format::of_list(&list.media_type).is_some() { "list" } else { "image" };
     text + &lines(attached)
+        + &signed::lines(signed)
         + &format!("write     {} {kind}, {} bytes, as {to}\n", list.digest, list.bytes.len())
 }

@@ -31,7 +31,7 @@ impl fmt::Display for Named {
 }
 
 /// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]`, `oci:DIRECTORY[:NAME]` or `oci-archive:FILE[:NAME]`.
-pub(super) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named, CliError> {
+pub(in crate::commands) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named, CliError> {
     if is_short(text) {
         let message = format!("{text} names no registry to push to");
         return Err(CliError::Misuse(message, "docker.io/NAMESPACE/NAME:TAG is in the Docker Hub"));

@@ -29,6 +29,7 @@ pub(super) fn with(along: &[Along], record: &Record, list: Digest, transport: &T
         referrers: along.contains(&Along::Referrers),
         signatures: along.contains(&Along::Signatures),
         list_at: targets.filter_map(place).collect(),
+        ..With::default()
     }
 }
 

@@ -1,0 +1,71 @@
+//! Where something lies that is to be signed.
+
+use manifest_core::{Digest, Tag};
+use manifest_publish::Effort;
+use manifest_transport::{Location, Place, Transport, Which};
+
+use super::super::push::target::named;
+use crate::context::Context;
+use crate::entry::shown;
+use crate::error::CliError;
+use crate::named::{Named, load};
+
+/// A list or an image at one place.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) location: Location,
+    /// As it can be given again.
+    pub(super) target: String,
+    /// The tag as which it is signed.
+    pub(super) tag: Option<String>,
+    /// What it is, where that is known before.
+    digest: Option<Digest>,
+}
+
+impl Spot {
+    /// Its place, and which of the manifests there is meant.
+    pub(super) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
+        match (transport.open(&self.location), &self.location) {
+            (Some((place, which)), Location::Registry(_) | Location::Layout(..)) => {
+                Ok((place, self.digest.map_or(which, Which::from)))
+            }
+            _ => Err(CliError::Misuse(
+                format!("{} cannot be signed", self.target),
+                "what is in a registry or an OCI layout can; manifest push LIST oci-archive:FILE --sign-key FILE writes a \
+                 signed archive",
+            )),
+        }
+    }
+}
+
+/// The places of what is named: it has one, and a list in the store all those that it was pushed to last.
+pub(super) async fn spots(context: &Context, text: &str) -> Result<Vec<Spot>, CliError> {
+    let name = match Named::parse(text)? {
+        Named::Elsewhere(location) => {
+            let tag = match &location {
+                Location::Registry(reference) => match (reference.tag(), reference.digest()) {
+                    (None, None) => Some(Tag::LATEST.to_owned()),
+                    (tag, _) => tag.map(Tag::to_string),
+                },
+                _ => None,
+            };
+            return Ok(vec![Spot { target: location.to_string(), location, tag, digest: None }]);
+        }
+        Named::Here(name) => name,
+    };
+    let record = load(&context.store()?, &name).await?;
+    let pushed = record.pushed().ok_or_else(|| CliError::NotPushed(shown(&record)))?;
+    if pushed.digest != record.encoded().digest {
+        context.ui.note(format_args!(
+            "{} is another one than what was pushed; {} is signed, which is there",
+            shown(&record),
+            pushed.digest
+        ));
+    }
+    let spot = |text: &str| {
+        let target = named(text, Effort::Required, false)?;
+        let tag = target.tags.first().cloned();
+        Ok(Spot { location: target.location, target: text.to_owned(), tag, digest: Some(pushed.digest) })
+    };
+    pushed.target.split(' ').map(spot).collect()
+}
