@@ -9,9 +9,10 @@ use manifest_sign::sigstore::{
     SigstoreVerifier,
 };
 use manifest_transport::{Fetched, Place, TransportError};
+use tokio::sync::Semaphore;
 
 use super::AttestationForm;
-use super::read::{At, FoundAttestation};
+use super::read::{At, FoundAttestation, Terms};
 use crate::error::PublishError;
 use crate::signing::is_about_content;
 use crate::subject::Subject;
@@ -47,9 +48,9 @@ pub async fn attestations_of(
     verifier: Option<&SigstoreVerifier>,
     jobs: usize,
 ) -> Result<Vec<FoundAttestation>, PublishError> {
-    let looks = looks(subject, also)?;
+    let (looks, alone) = (looks(subject, also)?, Semaphore::new(1));
     let mut found =
-        stream::iter(&looks).map(|look| Box::pin(look.attestations(verifier))).buffered(jobs.max(1));
+        stream::iter(&looks).map(|look| Box::pin(look.attestations(verifier, &alone))).buffered(jobs.max(1));
     let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
     while let Some(some) = found.try_next().await? {
         all.extend(some.into_iter().filter(|one| seen.insert((one.subject, one.manifest, one.blob.digest))));
@@ -89,21 +90,22 @@ impl Look {
     async fn attestations(
         &self,
         verifier: Option<&SigstoreVerifier>,
+        alone: &Semaphore,
     ) -> Result<Vec<FoundAttestation>, TransportError> {
         let mut left = MAX_BYTES;
+        let terms = &mut Terms { verifier, left: &mut left, alone };
         if let Some(entry) = &self.entry {
-            return self.of_entry(entry, verifier, &mut left).await;
+            return self.of_entry(entry, terms).await;
         }
-        let mut found = self.referring(verifier, &mut left).await?;
-        found.extend(self.under_the_tag(verifier, &mut left).await?);
+        let mut found = self.referring(terms).await?;
+        found.extend(self.under_the_tag(terms).await?);
         Ok(found)
     }
 
     /// Those in manifests that refer to the subject.
     async fn referring(
         &self,
-        verifier: Option<&SigstoreVerifier>,
-        left: &mut u64,
+        terms: &mut Terms<'_>,
     ) -> Result<Vec<FoundAttestation>, TransportError> {
         let mut listed = self.place.referrers(&self.subject, None).await?;
         listed.retain(is_attestation);
@@ -116,7 +118,7 @@ impl Look {
             if manifest.as_referrer().is_none_or(|(of, _)| of != self.subject) {
                 continue;
             }
-            found.extend(self.layers(&manifest, None, verifier, left).await?);
+            found.extend(self.layers(&manifest, None, terms).await?);
         }
         Ok(found)
     }
@@ -124,14 +126,13 @@ impl Look {
     /// Those under the tag that cosign gives them.
     async fn under_the_tag(
         &self,
-        verifier: Option<&SigstoreVerifier>,
-        left: &mut u64,
+        terms: &mut Terms<'_>,
     ) -> Result<Vec<FoundAttestation>, TransportError> {
         let tag = format!("{}-{}.att", self.subject.algorithm().as_str(), self.subject.hex());
         // Where there can be no tag nobody has attached anything.
         let Ok(tag) = tag.parse::<Tag>() else { return Ok(Vec::new()) };
         match readable(self.place.tagged(tag.as_str()).await)?.flatten() {
-            Some(tagged) => self.layers(&tagged.manifest, Some(&tag), verifier, left).await,
+            Some(tagged) => self.layers(&tagged.manifest, Some(&tag), terms).await,
             None => Ok(Vec::new()),
         }
     }
@@ -140,11 +141,10 @@ impl Look {
     async fn of_entry(
         &self,
         entry: &Digest,
-        verifier: Option<&SigstoreVerifier>,
-        left: &mut u64,
+        terms: &mut Terms<'_>,
     ) -> Result<Vec<FoundAttestation>, TransportError> {
         match readable(self.place.manifest(&(*entry).into()).await)? {
-            Some(manifest) => self.layers(&manifest, None, verifier, left).await,
+            Some(manifest) => self.layers(&manifest, None, terms).await,
             None => Ok(Vec::new()),
         }
     }
@@ -153,8 +153,7 @@ impl Look {
         &self,
         manifest: &Fetched,
         tag: Option<&Tag>,
-        verifier: Option<&SigstoreVerifier>,
-        left: &mut u64,
+        terms: &mut Terms<'_>,
     ) -> Result<Vec<FoundAttestation>, TransportError> {
         let Document::Image(image) = &manifest.document else { return Ok(Vec::new()) };
         let is_bundle = image.artifact_type.as_ref().is_some_and(|kind| kind.as_str() == BUNDLE_MEDIA_TYPE);
@@ -172,7 +171,7 @@ impl Look {
             if form == AttestationForm::Entry && !known.contains(&layer.media_type.as_str()) {
                 continue;
             }
-            found.extend(at.read(layer, &image.annotations, (verifier, &mut *left)).await?);
+            found.extend(at.read(layer, &image.annotations, terms).await?);
         }
         Ok(found)
     }

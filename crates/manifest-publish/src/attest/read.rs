@@ -8,9 +8,13 @@ use manifest_sign::sigstore::{
 };
 use manifest_sign::{KeyId, Refusal};
 use manifest_transport::{Fetched, Place, TransportError};
+use tokio::sync::Semaphore;
 
 use super::AttestationForm;
-use crate::signing::small;
+use crate::signing::is_about_content;
+
+/// A larger blob is read while no other is, in bytes: decoded it takes some times that.
+const LIGHT: u64 = 256 << 10;
 
 /// Where cosign says what the predicate of an attachment is.
 const COSIGN_PREDICATE: &str = "predicateType";
@@ -52,16 +56,27 @@ pub(super) struct At<'a> {
     pub(super) tag: Option<&'a Tag>,
 }
 
+/// With what it is read.
+pub(super) struct Terms<'a> {
+    pub(super) verifier: Option<&'a SigstoreVerifier>,
+    /// How many bytes may still be read.
+    pub(super) left: &'a mut u64,
+    /// Whoever has it reads something large.
+    pub(super) alone: &'a Semaphore,
+}
+
 impl At<'_> {
     /// Reads a blob that should be an attestation; nothing where it is a signature.
     pub(super) async fn read(
         &self,
         blob: &Descriptor,
         beside: &Annotations,
-        (verifier, left): (Option<&SigstoreVerifier>, &mut u64),
+        terms: &mut Terms<'_>,
     ) -> Result<Option<FoundAttestation>, TransportError> {
         let told = told(&blob.annotations).or_else(|| told(beside));
-        let content = small(self.place, blob, left, MAX_BUNDLE_SIZE).await?;
+        // Kept until the blob is looked into. It is never closed.
+        let _alone = if blob.size > LIGHT { terms.alone.acquire().await.ok() } else { None };
+        let content = self.content(blob, terms.left).await?;
         let mut seen = content.as_ref().map_err(Clone::clone).and_then(|bytes| self.seen(blob, bytes));
         if let Ok(seen) = &mut seen
             && blob.annotations.contains_key(CERTIFICATE_ANNOTATION)
@@ -76,7 +91,7 @@ impl At<'_> {
             Ok(seen) => seen.expect(&self.subject, told).err(),
             Err(refusal) => Some(refusal.clone()),
         };
-        let verified = verifier.map(|verifier| match (&problem, &content, &said) {
+        let verified = terms.verifier.map(|verifier| match (&problem, &content, &said) {
             (None, Ok(bytes), Some(kind)) => self.verify(blob, bytes, verifier, kind),
             (Some(refusal), ..) | (None, Err(refusal), _) => Err(refusal.clone()),
             (None, Ok(_), None) => Err(Refusal::Unsigned),
@@ -94,6 +109,23 @@ impl At<'_> {
             problem,
             verified,
         }))
+    }
+
+    /// The blob, or why it is none that is read.
+    async fn content(
+        &self,
+        blob: &Descriptor,
+        left: &mut u64,
+    ) -> Result<Result<bytes::Bytes, Refusal>, TransportError> {
+        let limit = usize::try_from(*left).unwrap_or(MAX_BUNDLE_SIZE).min(MAX_BUNDLE_SIZE);
+        match self.place.blob_bytes(blob, limit).await {
+            Ok(bytes) => {
+                *left = left.saturating_sub(bytes.len() as u64);
+                Ok(Ok(bytes))
+            }
+            Err(error) if is_about_content(&error) => Ok(Err(Refusal::Unreadable(error.to_string()))),
+            Err(error) => Err(error),
+        }
     }
 
     fn seen(&self, blob: &Descriptor, bytes: &[u8]) -> Result<Seen, Refusal> {

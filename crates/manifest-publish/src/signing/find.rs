@@ -153,7 +153,7 @@ pub(super) async fn simple_signatures(
 }
 
 /// Reads a blob that is a signature, or says why it is none.
-pub(crate) async fn small(
+async fn small(
     place: &Place,
     blob: &Descriptor,
     left: &mut u64,
