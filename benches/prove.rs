@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use manifest_testkit::proof::{
     Bits, Collect, Conflict, Edits, Faults, FileSystem, Kills, Locks, Machine, Planted, Power, Proved,
-    Publish, Scale, Setting, Soak, Spread, Subject, Syscalls, bits, collect, conflict, edits, kill, locks,
-    machine, planted, power, publish, scale, soak, syscalls,
+    Publish, Scale, Setting, Signers, Signing, Soak, Spread, Subject, Syscalls, bits, collect, conflict,
+    edits, kill, locks, machine, planted, power, publish, scale, signers, signing, soak, syscalls,
 };
 
 const USAGE: &str =
-    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak|publish|conflict
+    "cargo xtask prove edits|kill|syscalls|locks|machine|power|bits|planted|scale|collect|soak|publish|conflict|
+    signing|signers
   [--program FILE] [--store DIR|URL|moto|azurite] [--seed N]
   edits:    [--processes N] [--edits N] [--readers N] [--spread one|each]
   kill:     [--rounds N] [--writers N]
@@ -27,7 +28,9 @@ const USAGE: &str =
   collect:  [--blobs N] [--writers N]
   soak:     [--minutes N] [--writers N]
   publish:  [--rounds N]
-  conflict: [--rounds N] [--only compares,directory,bucket,apart]";
+  conflict: [--rounds N] [--only compares,directory,bucket,apart]
+  signing:  [--runs N]
+  signers:  [--signers N] [--rounds N] [--only compares,directory,bucket,apart]";
 
 /// The words of the command line: the proof and its options, each with a value.
 struct Asked {
@@ -182,6 +185,15 @@ fn prepared(mut asked: Asked) -> Result<Box<dyn FnOnce() -> Proved>, String> {
         "conflict" => {
             let (rounds, settings) = (asked.number("rounds", 100)?, settings(&asked.words("only"))?);
             Box::new(move || conflict(&subject(), &Conflict { rounds, settings }))
+        }
+        "signing" => {
+            let runs = asked.number("runs", 100)?;
+            Box::new(move || signing(&subject(), &Signing { runs, seed }))
+        }
+        "signers" => {
+            let (count, rounds) = (asked.number("signers", 16)?, asked.number("rounds", 20)?);
+            let settings = settings(&asked.words("only"))?;
+            Box::new(move || signers(&subject(), &Signers { signers: count, rounds, settings }))
         }
         other => return Err(format!("there is no proof {other:?}")),
     };

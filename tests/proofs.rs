@@ -3,8 +3,8 @@
 #![allow(clippy::panic, reason = "a broken promise ends a test by a panic")]
 
 use manifest_testkit::proof::{
-    Conflict, Edits, Faults, Kills, Locks, Machine, Proved, Publish, Setting, Spread, Subject, Syscalls,
-    conflict, edits, kill, locks, machine, publish, syscalls,
+    Conflict, Edits, Faults, Kills, Locks, Machine, Proved, Publish, Setting, Signers, Signing, Spread,
+    Subject, Syscalls, conflict, edits, kill, locks, machine, publish, signers, signing, syscalls,
 };
 
 fn subject() -> Subject {
@@ -68,6 +68,17 @@ fn a_push_that_is_killed_is_resumed_to_the_end_or_taken_back() {
 #[test]
 fn of_two_pushes_to_one_tag_both_are_kept_or_one_is_told() {
     holds(conflict(&subject(), &Conflict { rounds: 3, settings: Setting::ALL.to_vec() }));
+}
+
+#[test]
+fn a_push_that_is_killed_leaves_no_tag_with_a_list_that_is_not_signed() {
+    holds(signing(&subject(), &Signing { runs: 5, seed: 1 }));
+}
+
+#[test]
+fn of_many_signatures_that_are_made_at_once_none_is_lost() {
+    let settings = vec![Setting::Compares, Setting::Directory];
+    holds(signers(&subject(), &Signers { signers: 16, rounds: 1, settings }));
 }
 
 #[test]

@@ -91,11 +91,7 @@ impl PassphraseArgs {
     }
 
     /// What the user has said beforehand, so that nobody need be asked.
-    pub(crate) fn given(
-        &self,
-        context: &Context,
-        family: Family,
-    ) -> Result<Option<Passphrase>, CliError> {
+    pub(crate) fn given(&self, context: &Context, family: Family) -> Result<Option<Passphrase>, CliError> {
         if let Some(file) = &self.sign_passphrase_file {
             return of_file(context, file).map(Some);
         }

@@ -26,8 +26,8 @@ pub(crate) use keep::Keeper;
 pub use plan::SignStep;
 pub(crate) use plan::plan as plan_signing;
 pub use remove::{RemovedSignatures, remove_signatures};
-pub use step::{sign, subjects_of};
 pub(crate) use step::{check_target, sign_brought};
+pub use step::{sign, subjects_of};
 pub use vouch::{Open, SigstoreVouch, SimpleVouch};
 
 /// How a signature is kept.

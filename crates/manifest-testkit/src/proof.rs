@@ -16,7 +16,9 @@
 //! - [`collect`]: garbage is collected in a store of many blobs while others write;
 //! - [`soak`]: hours of edits on a disk that fails now and then;
 //! - [`publish`]: pushes are killed at random moments, and then resumed or taken back;
-//! - [`conflict`]: two pushes to one tag at once.
+//! - [`conflict`]: two pushes to one tag at once;
+//! - [`signing`]: pushes that sign are killed while somebody looks at the tag;
+//! - [`signers`]: many sign one image at once.
 
 mod bits;
 mod chance;
@@ -35,6 +37,8 @@ mod planted;
 mod power;
 mod publish;
 mod scale;
+mod signers;
+mod signing;
 mod soak;
 mod subject;
 mod syscalls;
@@ -55,6 +59,8 @@ pub use planted::{Planted, planted};
 pub use power::{Power, power};
 pub use publish::{Publish, publish};
 pub use scale::{Scale, scale};
+pub use signers::{Signers, signers};
+pub use signing::{Signing, signing};
 pub use soak::{Soak, soak};
 pub use subject::Subject;
 pub use syscalls::{Faults, Syscalls, syscalls};

@@ -58,6 +58,8 @@ pub(crate) const PROOFS: &[Proof] = &[
     program("soak", "edits on a disk that fails, for minutes or hours: nothing grows"),
     program("publish", "pushes are killed at random moments: resumed, or taken back"),
     program("conflict", "two pushes to one tag: both are kept, or one is told"),
+    program("signing", "pushes that sign are killed: no tag means a list that is not signed"),
+    program("signers", "many sign one image at once: no signature is lost"),
     check("crash", "the power fails at every call of three writers, on a disk in memory", crash::prove),
 ];
 

@@ -47,19 +47,15 @@ pub(crate) async fn plan(
     };
     let mut steps = Vec::new();
     for subject in levels(read, entries, &about, course.options.jobs).await?.concat() {
-        let claim =
-            Claim { subject, identity: name.identity.clone(), creator: None, timestamp: None };
+        let claim = Claim { subject, identity: name.identity.clone(), creator: None, timestamp: None };
         for form in SignatureForm::ALL {
             let by: Vec<&SignBy> = signing.of_form(form).collect();
             if by.is_empty() {
                 continue;
             }
             let new = unsigned((place, &name), form, &by, &claim).await?;
-            let step = |by: &SignBy| SignStep {
-                subject: claim.subject.clone(),
-                key: by.vouch.key().clone(),
-                form,
-            };
+            let step =
+                |by: &SignBy| SignStep { subject: claim.subject.clone(), key: by.vouch.key().clone(), form };
             steps.extend(new.into_iter().map(step));
         }
     }

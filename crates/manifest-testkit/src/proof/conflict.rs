@@ -92,13 +92,13 @@ pub fn conflict(subject: &Subject, size: &Conflict) -> Proved {
 }
 
 /// A registry of a kind.
-enum Registry {
+pub(super) enum Registry {
     Fake(FakeRegistry),
     Debian(DockerRegistry),
 }
 
 impl Registry {
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         match self {
             Self::Fake(registry) => registry.address(),
             Self::Debian(registry) => registry.address(),

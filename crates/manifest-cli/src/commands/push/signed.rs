@@ -44,7 +44,8 @@ impl SignedReport {
 
 /// What would be signed, a line a signature.
 pub(super) fn lines(steps: &[SignStep]) -> String {
-    let line = |step: &SignStep| format!("sign      {} {}, by {}\n", step.subject.digest, step.form, step.key);
+    let line =
+        |step: &SignStep| format!("sign      {} {}, by {}\n", step.subject.digest, step.form, step.key);
     steps.iter().map(line).collect()
 }
 

@@ -56,12 +56,7 @@ struct ImageReport {
 
 impl Done {
     pub(super) fn at(spot: &Spot) -> Self {
-        Self {
-            target: spot.target.clone(),
-            images: Vec::new(),
-            signed: Signed::default(),
-            removed: None,
-        }
+        Self { target: spot.target.clone(), images: Vec::new(), signed: Signed::default(), removed: None }
     }
 
     /// Something that was named is signed, with what is in it.

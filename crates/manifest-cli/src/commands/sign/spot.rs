@@ -44,10 +44,9 @@ pub(in crate::commands) async fn spots(context: &Context, text: &str, done: &str
     let name = match Named::parse(text)? {
         Named::Elsewhere(location) => {
             let tag = match &location {
-                Location::Registry(reference) => match (reference.tag(), reference.digest()) {
-                    (None, None) => Some(Tag::LATEST.to_owned()),
-                    (tag, _) => tag.map(Tag::to_string),
-                },
+                Location::Registry(reference) => {
+                    reference.clone().with_default_tag().tag().map(Tag::to_string)
+                }
                 _ => None,
             };
             return Ok(vec![Spot { target: location.to_string(), location, tag, digest: None }]);
