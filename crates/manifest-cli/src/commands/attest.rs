@@ -12,8 +12,8 @@ use clap::Args;
 use jiff::Timestamp;
 use manifest_core::{Descriptor, Document, Platform};
 use manifest_publish::{
-    AttestBy, Attestations, Attesting, MAX_PREDICATE_SIZE, Predicate, PublishError, Selection, attest, choose,
-    describe,
+    AttestBy, Attestations, Attesting, MAX_PREDICATE_SIZE, Predicate, PublishError, Selection, attest,
+    choose, describe,
 };
 use manifest_sign::sigstore::SigstoreSigner;
 use manifest_transport::{Fetched, Location};

@@ -103,10 +103,7 @@ impl Look {
     }
 
     /// Those in manifests that refer to the subject.
-    async fn referring(
-        &self,
-        terms: &mut Terms<'_>,
-    ) -> Result<Vec<FoundAttestation>, TransportError> {
+    async fn referring(&self, terms: &mut Terms<'_>) -> Result<Vec<FoundAttestation>, TransportError> {
         let mut listed = self.place.referrers(&self.subject, None).await?;
         listed.retain(is_attestation);
         let mut found = Vec::new();
@@ -124,10 +121,7 @@ impl Look {
     }
 
     /// Those under the tag that cosign gives them.
-    async fn under_the_tag(
-        &self,
-        terms: &mut Terms<'_>,
-    ) -> Result<Vec<FoundAttestation>, TransportError> {
+    async fn under_the_tag(&self, terms: &mut Terms<'_>) -> Result<Vec<FoundAttestation>, TransportError> {
         let tag = format!("{}-{}.att", self.subject.algorithm().as_str(), self.subject.hex());
         // Where there can be no tag nobody has attached anything.
         let Ok(tag) = tag.parse::<Tag>() else { return Ok(Vec::new()) };

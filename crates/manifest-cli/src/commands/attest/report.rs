@@ -70,7 +70,8 @@ impl Report {
         let mut text = String::new();
         for Done { target, attached } in &self.targets {
             text.push_str(&format!("{}\n", clean(target)));
-            let mut rows = vec![["PLATFORM", "DESCRIBED", "ATTESTATION", "OUTCOME"].map(str::to_owned).to_vec()];
+            let mut rows =
+                vec![["PLATFORM", "DESCRIBED", "ATTESTATION", "OUTCOME"].map(str::to_owned).to_vec()];
             rows.extend(attached.iter().map(|one| {
                 vec![clean(&one.what), one.subject.clone(), one.manifest.clone(), one.outcome.to_owned()]
             }));

@@ -40,7 +40,11 @@ impl Spot {
 
 /// The places of what is named: it has one, and a list in the store all those that it was pushed to last. `done` is what happens
 /// there, in words.
-pub(in crate::commands) async fn spots(context: &Context, text: &str, done: &str) -> Result<Vec<Spot>, CliError> {
+pub(in crate::commands) async fn spots(
+    context: &Context,
+    text: &str,
+    done: &str,
+) -> Result<Vec<Spot>, CliError> {
     let name = match Named::parse(text)? {
         Named::Elsewhere(location) => {
             let tag = match &location {
