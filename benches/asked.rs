@@ -1,6 +1,6 @@
 //! The arguments.
 
-pub(crate) const USAGE: &str = "cargo xtask bench [--only a,b,c,d,e,f,g] [--runs N] [--small]";
+pub(crate) const USAGE: &str = "cargo xtask bench [--only a,b,c,d,e,f,g,h] [--runs N] [--small]";
 
 /// What the process is to do.
 #[derive(Debug)]
@@ -40,10 +40,11 @@ pub(crate) enum Subject {
     Far,
     Wide,
     Large,
+    Signing,
 }
 
 /// Each with its letter.
-const SUBJECTS: [(&str, Subject); 7] = [
+const SUBJECTS: [(&str, Subject); 8] = [
     ("a", Subject::Authoring),
     ("b", Subject::Copying),
     ("c", Subject::Editing),
@@ -51,6 +52,7 @@ const SUBJECTS: [(&str, Subject); 7] = [
     ("e", Subject::Far),
     ("f", Subject::Wide),
     ("g", Subject::Large),
+    ("h", Subject::Signing),
 ];
 
 pub(crate) const MEASURE: &str = "--measure";
@@ -82,7 +84,7 @@ fn subjects(text: &str) -> Result<Vec<Subject>, String> {
         let known = SUBJECTS.iter().find(|(known, _)| *known == letter);
         known
             .map(|(_, subject)| *subject)
-            .ok_or_else(|| format!("there is no subject {letter:?}; there are a to g"))
+            .ok_or_else(|| format!("there is no subject {letter:?}; there are a to h"))
     };
     text.split(',').map(subject).collect()
 }

@@ -27,6 +27,7 @@ mod machine;
 mod program;
 mod race;
 mod report;
+mod signing;
 mod startup;
 mod wide;
 mod world;
@@ -68,6 +69,7 @@ fn bench(options: &Options) {
                 ("(f) Many images, and a registry that wants to be left alone", wide::run(options))
             }
             Subject::Large => ("(g) Several registries, and large layers", large::run(options)),
+            Subject::Signing => ("(h) A list with everything in it is signed", signing::run(options)),
         };
         println!("\n## {title}\n\nLoad before: {before}; after: {}.", machine::load());
         for part in results {

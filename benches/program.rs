@@ -45,6 +45,11 @@ impl Ours {
         self.0.run(MANIFEST, arguments).ok();
     }
 
+    /// Writes a file into its directory; the path.
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        self.0.write(name, content)
+    }
+
     pub(crate) fn store(&self) -> PathBuf {
         self.0.store()
     }

@@ -88,6 +88,8 @@ mod push;
 mod remove;
 #[path = "verbs/root.rs"]
 mod root;
+#[path = "verbs/sign.rs"]
+mod sign;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]

@@ -244,6 +244,7 @@ fn rich(cli: &Cli) -> Vec<Value> {
     ]);
     objects.extend(pushes);
     objects.extend(attached(cli));
+    objects.extend(signed(cli));
     objects
 }
 
@@ -269,6 +270,28 @@ fn attached(cli: &Cli) -> Vec<Value> {
     ]
 }
 
+/// A key without a passphrase.
+const KEY: &str = "--sign-key ../manifest-sign/tests/fixtures/sigstore/ed25519.pem";
+
+/// What is signed, and no longer.
+fn signed(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    Index::of(&[&Image::new("linux/amd64")]).push_to(&registry, "signed", "1");
+    cli.ok(&format!("create to-sign docker://{}/signed:1", registry.address()));
+    let target = format!("docker://{}/signed:2", registry.address());
+    let mut objects = vec![
+        cli.json(&format!("push to-sign {target} {KEY} --dry-run")),
+        cli.json(&format!("push to-sign {target} {KEY}")),
+        cli.json(&format!("sign {target} {KEY} --platform linux/amd64")),
+    ];
+    registry.keep_tags();
+    registry.keep_manifests();
+    let kept = cli.run(&format!("sign --remove-signatures {target} --output json"));
+    assert_eq!(kept.code, Some(5), "{kept:?}");
+    objects.push(serde_json::from_str(&kept.stdout).unwrap());
+    objects
+}
+
 /// A push of which a request is sent again.
 fn retried(cli: &Cli, registry: &FakeRegistry) -> Value {
     registry.on(Method::Put, "/v2/copy/manifests/2").reply(503);
@@ -285,7 +308,7 @@ fn events(cli: &Cli) -> Vec<Value> {
     registry.on(Method::Put, "/v2/app/manifests/refused").always().reply(403);
     let push = |tags| {
         let to = format!("docker://{}/app:{tags}", registry.address());
-        cli.run(&format!("push eventful {to} --retry-delay 1ms --progress json")).stderr
+        cli.run(&format!("push eventful {to} {KEY} --retry-delay 1ms --progress json")).stderr
     };
     let told = push("1,2") + &push("refused");
     let objects = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

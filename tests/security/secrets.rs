@@ -16,6 +16,8 @@ const PASSWORD: &str = "correct-horse-battery";
 const ENCODED: &str = "YW5uOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==";
 const REFRESH: &str = "refresh-me-refresh-me";
 const SIGNATURE: &str = "X-Signature-of-storage";
+/// A private key without a passphrase.
+const KEY: &str = include_str!("../../crates/manifest-sign/tests/fixtures/sigstore/ed25519.pem");
 
 /// Everything in all files below a directory.
 fn files(dir: &Path, all: &mut Vec<(String, Vec<u8>)>) {
@@ -68,7 +70,7 @@ impl Scene {
     /// What no stream and no file may hold: what we know, and every token that was issued.
     fn secrets(&self) -> BTreeSet<String> {
         let mut secrets: BTreeSet<String> =
-            [PASSWORD, ENCODED, REFRESH, SIGNATURE].into_iter().map(str::to_owned).collect();
+            [PASSWORD, ENCODED, REFRESH, SIGNATURE, key()].into_iter().map(str::to_owned).collect();
         let tokens = self.registry.requests();
         let tokens = tokens.iter().filter_map(|asked| asked.authorization()?.strip_prefix("Bearer "));
         secrets.extend(tokens.map(str::to_owned));
@@ -80,6 +82,11 @@ impl Scene {
             assert!(!ran.stdout.contains(&secret) && !ran.stderr.contains(&secret), "{secret}: {ran:?}");
         }
     }
+}
+
+/// What is secret of the key.
+fn key() -> &'static str {
+    KEY.lines().nth(1).unwrap()
 }
 
 /// The verbs that the help names.
@@ -111,6 +118,11 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
         );
         let helper = scene.workspace.write("mine/docker-credential-kit", helper);
         fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+        scene.workspace.write("mine/plain.pem", KEY);
+        scene.workspace.write("mine/wrong", format!("not-{PASSWORD}"));
+        let lookaside = scene.workspace.path().join("lookaside").display().to_string();
+        let stores = format!("default-docker: {{lookaside: 'file://{lookaside}'}}");
+        scene.workspace.write("home/.config/containers/registries.d/all.yaml", stores);
         let there = format!("docker://{host}/app");
         let lines = [
             format!("create app --all {there}:v1"),
@@ -154,6 +166,11 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             "key generate --output-prefix signing".to_owned(),
             "key generate --type openpgp --user-id ann --output-prefix ann".to_owned(),
             "key public signing.key".to_owned(),
+            format!("push app {there}:5 --sign-key signing.key --signature-format cosign,bundle"),
+            format!("push app {there}:6 --sign-key ann.key --progress json"),
+            format!("sign {there}:5 --sign-key signing.key --sign-key ann.key"),
+            format!("sign {there}:5 --sign-key signing.key --sign-passphrase-file mine/wrong"),
+            format!("sign {there}:5 --sign-key mine/plain.pem"),
             "rm moved".to_owned(),
             "version".to_owned(),
             "completions bash".to_owned(),

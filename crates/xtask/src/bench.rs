@@ -4,7 +4,7 @@ use crate::command;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-pub(crate) const ARGUMENTS: &str = "[--only a,b,c,d,e,f,g] [--runs N] [--small]";
+pub(crate) const ARGUMENTS: &str = "[--only a,b,c,d,e,f,g,h] [--runs N] [--small]";
 
 /// The benchmark reads its arguments itself.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {

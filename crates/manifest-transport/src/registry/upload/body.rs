@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use manifest_core::Digest;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Opener;
 use crate::error::TransportError;
@@ -17,6 +18,9 @@ use crate::stream::Blob;
 /// Bytes after which the connection gets its turn. Whoever only writes sees too late that the server has refused
 /// already and hung up, and then its answer is lost.
 const TURN: u64 = 128 << 10;
+
+/// Bytes that the connection may have taken and not sent yet. It would take three times as many, for each blob that is under way.
+const UNSENT: u32 = 256 << 10;
 
 /// The content of a blob; opened again, where it is needed, when it is not open there.
 pub(super) struct Source<'a, 'o> {
@@ -42,6 +46,20 @@ struct Content {
     /// What was read and not sent yet.
     rest: Bytes,
     blob: Blob,
+    /// For what was taken and is not sent yet.
+    room: Arc<Semaphore>,
+}
+
+/// A piece that makes room for others when the connection lets go of it, since it is sent.
+struct Unsent {
+    piece: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
 }
 
 impl<'a, 'o> Source<'a, 'o> {
@@ -61,7 +79,8 @@ impl<'a, 'o> Source<'a, 'o> {
             Some(content) => content,
             None => {
                 let blob = (self.open)(Start::at(from, &self.trail)).await?;
-                Content { at: from, since_turn: 0, rest: Bytes::new(), blob }
+                let room = Arc::new(Semaphore::new(UNSENT as usize));
+                Content { at: from, since_turn: 0, rest: Bytes::new(), blob, room }
             }
         };
         self.left = Arc::default();
@@ -131,9 +150,16 @@ impl Content {
             }
         }
         let size = self.rest.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let taken = u32::try_from(size).unwrap_or(UNSENT).min(UNSENT);
+        let room = Arc::clone(&self.room).acquire_many_owned(taken).await;
         let piece = self.rest.split_to(size);
         self.at = self.at.saturating_add(size as u64);
         self.since_turn += size as u64;
+        // Nobody closes the semaphore.
+        let piece = match room {
+            Ok(room) => Bytes::from_owner(Unsent { piece, _room: room }),
+            Err(_) => piece,
+        };
         (Ok(piece), self)
     }
 }
