@@ -24,6 +24,10 @@ mod annotate_index;
 mod archive_targets;
 #[path = "verbs/attached.rs"]
 mod attached;
+#[path = "verbs/attest.rs"]
+mod attest;
+#[path = "verbs/attestations.rs"]
+mod attestations;
 #[path = "verbs/cache.rs"]
 mod cache;
 #[path = "verbs/check.rs"]
