@@ -24,6 +24,10 @@ mod annotate_index;
 mod archive_targets;
 #[path = "verbs/attached.rs"]
 mod attached;
+#[path = "verbs/attest.rs"]
+mod attest;
+#[path = "verbs/attestations.rs"]
+mod attestations;
 #[path = "verbs/cache.rs"]
 mod cache;
 #[path = "verbs/check.rs"]
@@ -84,10 +88,10 @@ mod push;
 mod remove;
 #[path = "verbs/root.rs"]
 mod root;
-#[path = "verbs/signatures.rs"]
-mod signatures;
 #[path = "verbs/sign.rs"]
 mod sign;
+#[path = "verbs/signatures.rs"]
+mod signatures;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]

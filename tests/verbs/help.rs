@@ -13,6 +13,7 @@ const VERBS: &[&str] = &[
     "check",
     "diff",
     "push",
+    "attest",
     "publications",
     "registry",
     "ls",

@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod annotate;
+pub(crate) mod attest;
 pub(crate) mod blob;
 pub(crate) mod cache;
 pub(crate) mod check;

@@ -131,6 +131,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Sign(verb) => verb.run(context).await,
         Command::Verify(verb) => Box::pin(verb.run(context)).await,
         Command::Signatures(verb) => Box::pin(verb.run(context)).await,
+        Command::Attest(verb) => verb.run(context).await,
         Command::Push(verb) => Box::pin(verb.run(context)).await,
         Command::Publications(verb) => verb.run(context).await,
         Command::Registry(verb) => verb.run(context).await,

@@ -83,7 +83,7 @@ struct SignatureReport {
 
 impl Signatures {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
-        let spots = spots(context, &self.image).await?;
+        let spots = spots(context, &self.image, "looked at").await?;
         let locations: Vec<&Location> = spots.iter().map(|spot| &spot.location).collect();
         let transport = context.transport(&self.registry, &locations)?;
         let mut report = Report { schema: "signatures/1", places: Vec::new() };

@@ -95,7 +95,7 @@ enum Who {
 impl Verify {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
         let who = self.who(context)?;
-        let spots = spots(context, &self.image).await?;
+        let spots = spots(context, &self.image, "verified").await?;
         let locations: Vec<&Location> = spots.iter().map(|spot| &spot.location).collect();
         let transport = context.transport(&self.registry, &locations)?;
         let mut places = Vec::new();

@@ -243,6 +243,9 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::TagStuck { source, .. } => publish(source),
         PublishError::Ended(_) => meaning("nothing_cut_off", 3),
         PublishError::Sign(error) => key(error),
+        PublishError::Predicate(_) => meaning("misuse", 2).hint(
+            "a predicate is a JSON document, and --type a URI or one of the words that manifest attest --help lists",
+        ),
         PublishError::CannotHold { .. } => meaning("cannot_hold", 2)
             .hint("nothing was sent; --signature-format chooses another form, --sign-identity says what the images are"),
         PublishError::CannotAddTo { .. } => {

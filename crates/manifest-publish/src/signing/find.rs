@@ -307,7 +307,7 @@ async fn small(
 }
 
 /// Whether an error tells of what was read and not of the reading.
-const fn is_about_content(error: &TransportError) -> bool {
+pub(crate) const fn is_about_content(error: &TransportError) -> bool {
     matches!(
         error,
         TransportError::NotFound(_)

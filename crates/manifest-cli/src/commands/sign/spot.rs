@@ -12,12 +12,12 @@ use crate::named::{Named, load};
 
 /// A list or an image at one place.
 #[derive(Debug)]
-pub(crate) struct Spot {
-    pub(crate) location: Location,
+pub(in crate::commands) struct Spot {
+    pub(in crate::commands) location: Location,
     /// As it can be given again.
-    pub(crate) target: String,
+    pub(in crate::commands) target: String,
     /// The tag as which it is signed.
-    pub(crate) tag: Option<String>,
+    pub(in crate::commands) tag: Option<String>,
     /// What it is, where that is known before.
     digest: Option<Digest>,
 }
@@ -49,7 +49,7 @@ impl Spot {
     }
 
     /// Its place, and which of the manifests there is meant.
-    pub(crate) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
+    pub(in crate::commands) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
         match (transport.open(&self.location), &self.location) {
             (Some((place, which)), Location::Registry(_) | Location::Layout(..)) => {
                 Ok((place, self.digest.map_or(which, Which::from)))
@@ -63,8 +63,13 @@ impl Spot {
     }
 }
 
-/// The places of what is named: it has one, and a list in the store all those that it was pushed to last.
-pub(crate) async fn spots(context: &Context, text: &str) -> Result<Vec<Spot>, CliError> {
+/// The places of what is named: it has one, and a list in the store all those that it was pushed to last. `done` is what happens
+/// there, in words.
+pub(in crate::commands) async fn spots(
+    context: &Context,
+    text: &str,
+    done: &str,
+) -> Result<Vec<Spot>, CliError> {
     let name = match Named::parse(text)? {
         Named::Elsewhere(location) => {
             let tag = match &location {
@@ -81,7 +86,7 @@ pub(crate) async fn spots(context: &Context, text: &str) -> Result<Vec<Spot>, Cl
     let pushed = record.pushed().ok_or_else(|| CliError::NotPushed(shown(&record)))?;
     if pushed.digest != record.encoded().digest {
         context.ui.note(format_args!(
-            "{} is another one than what was pushed; {} is meant, which is there",
+            "{} is another one than what was pushed; {} is {done}, which is there",
             shown(&record),
             pushed.digest
         ));
