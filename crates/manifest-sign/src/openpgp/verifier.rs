@@ -101,8 +101,11 @@ impl fmt::Debug for OpenPgpVerifier {
     }
 }
 
+/// A payload, the key that is said to have signed it, and when.
+pub(crate) type Unverified = (Vec<u8>, Option<KeyId>, Option<SystemTime>);
+
 /// What an envelope says, with nobody vouching for it: its payload, the key that it names, and when it was made.
-pub(crate) fn unverified(envelope: &[u8]) -> Result<(Vec<u8>, Option<KeyId>, Option<SystemTime>), Refusal> {
+pub(crate) fn unverified(envelope: &[u8]) -> Result<Unverified, Refusal> {
     let Envelope { payload, signature } = envelope::read(envelope)?;
     Ok((payload, name(&signature.get_issuers()), signature.signature_creation_time()))
 }
