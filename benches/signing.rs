@@ -22,7 +22,7 @@ const EACH_MS: f64 = 20.0;
 pub(crate) fn run(options: &Options) -> Vec<Part> {
     let registry = DockerRegistry::plain();
     let (ours, host) = (Ours::default(), registry.address());
-    let children = if options.size == Size::Full { 50 } else { 5 };
+    let children: u32 = if options.size == Size::Full { 50 } else { 5 };
     let signatures = f64::from(children) + 1.0;
     ours.run(&["create", "list"]);
     for number in 0..children {

@@ -176,7 +176,6 @@ impl Push {
             conflict: self.gates.conflict(),
             signing,
             settle: self.settle,
-            ..PushOptions::default()
         };
         let (gates, wanted) = (self.gates.of_ours(), self.gates.truth());
         let judged = judge_truth(&transport, content, &store, (&gates, &wanted), options.jobs);
