@@ -90,7 +90,11 @@ mod remove;
 mod root;
 #[path = "verbs/sign.rs"]
 mod sign;
+#[path = "verbs/signatures.rs"]
+mod signatures;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]
 mod truth;
+#[path = "verbs/verify.rs"]
+mod verify;

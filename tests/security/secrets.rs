@@ -167,6 +167,8 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             "key generate --output-prefix signing".to_owned(),
             "key generate --type openpgp --user-id ann --output-prefix ann".to_owned(),
             "key public signing.key".to_owned(),
+            format!("verify {there}:v1 --policy policy.json --creds ann:{PASSWORD}"),
+            format!("signatures {there}:v1"),
             format!("push app {there}:5 --sign-key signing.key --signature-format cosign,bundle"),
             format!("push app {there}:6 --sign-key ann.key --progress json"),
             format!("sign {there}:5 --sign-key signing.key --sign-key ann.key"),

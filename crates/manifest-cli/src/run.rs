@@ -129,6 +129,8 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Check(verb) => verb.run(context).await,
         Command::Diff(verb) => verb.run(context).await,
         Command::Sign(verb) => verb.run(context).await,
+        Command::Verify(verb) => Box::pin(verb.run(context)).await,
+        Command::Signatures(verb) => Box::pin(verb.run(context)).await,
         Command::Attest(verb) => verb.run(context).await,
         Command::Push(verb) => Box::pin(verb.run(context)).await,
         Command::Publications(verb) => verb.run(context).await,

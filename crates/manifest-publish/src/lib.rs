@@ -3,7 +3,8 @@
 //! [`resolve`] turns a reference into entries. [`judge_truth`] compares a list with its entries before it goes anywhere.
 //! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
 //! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it
-//! back; [`With`] says what goes along, [`Signing`] who signs. [`attest()`] attaches statements to what they describe. [`export`] does that with a layout or an archive of its own, and [`take`] brings
+//! back; [`With`] says what goes along, [`Signing`] who signs. [`attest()`] attaches statements to what they describe. [`verify`]
+//! tells whether what is there is signed. [`export`] does that with a layout or an archive of its own, and [`take`] brings
 //! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
 //! or prints.
 
@@ -40,6 +41,7 @@ mod survey;
 mod tags;
 mod together;
 mod truth;
+pub mod verify;
 
 pub use attached::{
     AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, MAX_REFERRER_DEPTH, MAX_REFERRERS, With,

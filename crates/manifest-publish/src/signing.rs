@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use find::is_about_content;
 pub use find::{FoundSignature, signatures_of};
+pub(crate) use find::{Room, Share, find};
 pub(crate) use keep::Keeper;
 pub use plan::SignStep;
 pub(crate) use plan::plan as plan_signing;

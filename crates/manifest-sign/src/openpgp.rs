@@ -24,6 +24,7 @@ pub use generate::{GeneratedKey, NewKey, RsaBits, generate};
 pub use gpg::{GpgSettings, GpgSigner};
 pub use keyring::{Certificate, certificates, public_certificate};
 pub use signer::OpenPgpSigner;
+pub(crate) use verifier::unverified;
 pub use verifier::{OpenPgpVerifier, Opened};
 
 /// Which algorithms are still good enough.

@@ -101,6 +101,12 @@ impl fmt::Debug for OpenPgpVerifier {
     }
 }
 
+/// What an envelope says, with nobody vouching for it: its payload, the key that it names, and when it was made.
+pub(crate) fn unverified(envelope: &[u8]) -> Result<(Vec<u8>, Option<KeyId>, Option<SystemTime>), Refusal> {
+    let Envelope { payload, signature } = envelope::read(envelope)?;
+    Ok((payload, name(&signature.get_issuers()), signature.signature_creation_time()))
+}
+
 /// What a signature calls the key that made it: by fingerprint, if it tells it.
 fn name(issuers: &[KeyHandle]) -> Option<KeyId> {
     let fingerprint = issuers.iter().find(|issuer| matches!(issuer, KeyHandle::Fingerprint(_)));

@@ -81,6 +81,11 @@ impl Bundle {
         Ok(Self { envelope })
     }
 
+    /// What the signer calls the key, which proves nothing.
+    pub fn hint(&self) -> Option<&str> {
+        self.envelope.keyid.as_deref()
+    }
+
     /// What it says, with nobody vouching for it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Where something lies that is to be signed.
 
-use manifest_core::{Digest, Tag};
+use manifest_core::{Digest, Reference, Tag};
 use manifest_publish::Effort;
 use manifest_transport::{Location, Place, Transport, Which};
 
@@ -23,6 +23,31 @@ pub(in crate::commands) struct Spot {
 }
 
 impl Spot {
+    /// Its place, and which of the manifests there is meant, for somebody who only reads.
+    pub(crate) fn look(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
+        match transport.open(&self.location) {
+            Some((place, which)) => Ok((place, self.digest.map_or(which, Which::from))),
+            None => Err(CliError::Misuse(
+                format!("{} cannot be read from", self.target),
+                "docker://…, oci:… and archives can",
+            )),
+        }
+    }
+
+    /// The reference by which it is asked for: what was typed, or the tag that it was pushed to.
+    pub(crate) fn reference(&self) -> Option<Reference> {
+        let Location::Registry(reference) = &self.location else { return None };
+        let Some(digest) = self.digest else { return Some(reference.clone()) };
+        let repository = Reference::from(reference.repository());
+        let tag = self.tag.as_ref().and_then(|tag| tag.parse().ok());
+        Some(
+            tag.map_or_else(
+                || repository.clone().with_digest(digest),
+                |tag| repository.clone().with_tag(tag),
+            ),
+        )
+    }
+
     /// Its place, and which of the manifests there is meant.
     pub(in crate::commands) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
         match (transport.open(&self.location), &self.location) {
