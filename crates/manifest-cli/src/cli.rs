@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Create(Box<commands::create::Create>),
     Add(Box<commands::add::Add>),
     Annotate(Box<commands::annotate::AnnotateEntry>),
-    Remove(commands::remove::Remove),
+    Remove(Box<commands::remove::Remove>),
     Inspect(Box<commands::inspect::Inspect>),
     Check(Box<commands::check::Check>),
     Diff(Box<commands::diff::Diff>),

@@ -88,7 +88,7 @@ enum Require {
 
 /// Who is accepted.
 enum Who {
-    Keys(AcceptedKeys),
+    Keys(Box<AcceptedKeys>),
     Policy(Policy),
 }
 
@@ -172,7 +172,7 @@ impl Verify {
             }
         }
         accepted.sigstore = SigstoreVerifier::new(plain);
-        Ok(Who::Keys(accepted))
+        Ok(Who::Keys(Box::new(accepted)))
     }
 
     fn by<'a>(&self, spot: &Spot, who: &'a Who) -> Result<VerifyBy<'a>, CliError> {
@@ -186,7 +186,7 @@ impl Verify {
                     let hint = "--identity HOST/REPOSITORY:TAG says what it must have been signed as, --identity any accepts anything";
                     return Err(CliError::Misuse(message, hint));
                 }
-                let mut keys = keys.clone();
+                let mut keys = AcceptedKeys::clone(keys);
                 keys.names = Names { rule, asked };
                 Ok(VerifyBy::Keys(keys))
             }
