@@ -19,6 +19,9 @@ const AGAIN: &str = "manifest sign, cosign key, signed already";
 /// third of a second of a cosign key. So a key that were opened for each signature would miss it by far.
 const EACH_MS: f64 = 20.0;
 
+/// Manifests that are signed at once.
+const AT_ONCE: f64 = 24.0;
+
 pub(crate) fn run(options: &Options) -> Vec<Part> {
     let registry = DockerRegistry::plain();
     let (ours, host) = (Ours::default(), registry.address());
@@ -77,8 +80,9 @@ pub(crate) fn run(options: &Options) -> Vec<Part> {
             Goal::AtMost(COSIGN, Cpu, EACH_MS * signatures),
             Goal::AtMost(BUNDLE, Cpu, EACH_MS * signatures),
             Goal::AtMost(SIMPLE, Requests, beside),
-            // Two of them are the second look, since this registry compares nothing.
-            Goal::AtMost(COSIGN, Requests, 8.0 * signatures + beside),
+            // Two of them are the second look, since this registry compares nothing; those that are under way when that is found
+            // out read their tags once more.
+            Goal::AtMost(COSIGN, Requests, 8.0 * signatures + beside + AT_ONCE),
             Goal::AtMost(AGAIN, Requests, 2.0 * signatures + beside),
         ],
         missing: vec![],
