@@ -250,6 +250,7 @@ fn rich(cli: &Cli) -> Vec<Value> {
     objects.extend(attached(cli));
     objects.extend(attestations(cli));
     objects.extend(signed(cli));
+    objects.extend(verified(cli));
     objects
 }
 
@@ -294,6 +295,27 @@ fn signed(cli: &Cli) -> Vec<Value> {
     let kept = cli.run(&format!("sign --remove-signatures {target} --output json"));
     assert_eq!(kept.code, Some(5), "{kept:?}");
     objects.push(serde_json::from_str(&kept.stdout).unwrap());
+    objects
+}
+
+/// What is verified, what is not, and what there is.
+fn verified(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    let image = Image::new("linux/amd64");
+    Index::of(&[&image]).push_to(&registry, "signed", "1");
+    cli.ok(&format!("create to-verify docker://{}/signed:1", registry.address()));
+    let there = format!("docker://{}/signed:2", registry.address());
+    let keys =
+        "--sign-key ../manifest-sign/tests/fixtures/sigstore/ecdsa.pem --signature-format cosign,bundle";
+    cli.ok(&format!("push to-verify {there} {KEY} {keys}"));
+    let verify = format!("verify {there} --key ../manifest-sign/tests/fixtures/sigstore/ed25519.pub");
+    let mut objects = vec![cli.json(&verify)];
+    let tag = format!("sha256-{}.sig", image.digest().hex());
+    Attachment::signatures(&[("payload", "x")]).push_to(&registry, "signed", Some(&tag));
+    let refused = cli.run(&format!("{verify} --identity exact --output json"));
+    assert_eq!(refused.code, Some(10), "{refused:?}");
+    objects
+        .extend([serde_json::from_str(&refused.stdout).unwrap(), cli.json(&format!("signatures {there}"))]);
     objects
 }
 

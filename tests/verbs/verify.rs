@@ -214,7 +214,7 @@ fn what_is_not_signed_as_it_must_be_is_no_success() {
     scene.sign_all("ours");
     scene.attach(&scene.children[1], &format!("{}/app", scene.host()), &["other"]);
     let (kind, text, answers) = scene.refused(&format!("{app} {ours}"));
-    assert_eq!((kind.as_str(), &*answers[2]), ("bad_signature", "bad_signature"));
+    assert_eq!((kind.as_str(), &*answers[2]), ("bad_signature", "bad"));
     assert_eq!(&answers[..2], ["verified"; 2]);
     assert!(text.contains("linux/arm64"), "{text}");
     // What is not asked for does not matter.

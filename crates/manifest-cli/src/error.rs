@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
 use manifest_publish::verify::{Refused, VerifyError};
 use manifest_publish::{ImportError, PublishError, ResolveError};
+use manifest_sign::SignError;
 use manifest_sign::policy::PolicyError;
-use manifest_sign::{Refusal, SignError};
 use manifest_store::{PublicationId, StoreError, UpdateError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::config::ConfigError;
@@ -138,7 +138,7 @@ impl NotSigned {
         let others = if more > 0 { format!("; and {more} more of {all}") } else { String::new() };
         let of = if count == all && all == 1 { String::new() } else { format!("{name}: ") };
         let text = format!("{target} is not signed as it must be: {of}{}{others}", worst.text());
-        Some(Self { kind: answer(&worst), text, target: target.to_owned() })
+        Some(Self { kind: kind(&worst), text, target: target.to_owned() })
     }
 
     /// The worst of the answers, in a word.
@@ -153,14 +153,9 @@ impl fmt::Display for NotSigned {
     }
 }
 
-/// The word for an answer, as errors have it too.
-pub(crate) fn answer(refused: &Refused) -> &'static str {
-    refused.refusal.as_ref().map_or("rejected", refusal)
-}
-
-/// The word for a refusal, as errors have it too.
-pub(crate) fn refusal(refusal: &Refusal) -> &'static str {
-    match refusal.kind() {
+/// The kind of the error for an answer.
+fn kind(refused: &Refused) -> &'static str {
+    match refused.kind() {
         "unknown-key" => "unknown_key",
         "bad" => "bad_signature",
         other => other,

@@ -10,7 +10,7 @@ use super::sign::spot::{Spot, spots};
 use super::verify::when;
 use crate::args::RegistryArgs;
 use crate::context::Context;
-use crate::error::{CliError, refusal};
+use crate::error::CliError;
 use crate::table::{clean, table};
 use crate::words::short;
 
@@ -196,7 +196,7 @@ impl From<&ListedSignature> for SignatureReport {
             digests: claims.digests.iter().map(ToString::to_string).collect(),
             creator: claims.creator,
             signed: claims.timestamp.and_then(when),
-            answer: refused.map(refusal),
+            answer: refused.map(manifest_sign::Refusal::kind),
             why: refused.map(ToString::to_string),
         }
     }
