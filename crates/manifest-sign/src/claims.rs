@@ -64,7 +64,7 @@ type Envelope = (Vec<u8>, Option<KeyId>, Option<i64>);
 
 #[cfg(feature = "openpgp")]
 fn open(envelope: &[u8]) -> Result<Envelope, Refusal> {
-    let (payload, key, made) = crate::openpgp::unverified(envelope)?;
+    let crate::openpgp::Unverified { payload, key, made } = crate::openpgp::unverified(envelope)?;
     let since = |made: std::time::SystemTime| made.duration_since(std::time::UNIX_EPOCH).ok();
     let seconds = made.and_then(since).and_then(|made| i64::try_from(made.as_secs()).ok());
     Ok((payload, key, seconds))

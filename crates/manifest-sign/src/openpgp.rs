@@ -24,8 +24,8 @@ pub use generate::{GeneratedKey, NewKey, RsaBits, generate};
 pub use gpg::{GpgSettings, GpgSigner};
 pub use keyring::{Certificate, certificates, public_certificate};
 pub use signer::OpenPgpSigner;
-pub(crate) use verifier::unverified;
 pub use verifier::{OpenPgpVerifier, Opened};
+pub(crate) use verifier::{Unverified, unverified};
 
 /// Which algorithms are still good enough.
 static POLICY: StandardPolicy<'static> = StandardPolicy::new();

@@ -101,13 +101,19 @@ impl fmt::Debug for OpenPgpVerifier {
     }
 }
 
-/// A payload, the key that is said to have signed it, and when.
-pub(crate) type Unverified = (Vec<u8>, Option<KeyId>, Option<SystemTime>);
+/// What an envelope says, with nobody vouching for it.
+pub(crate) struct Unverified {
+    pub(crate) payload: Vec<u8>,
+    /// The key that it names.
+    pub(crate) key: Option<KeyId>,
+    /// When it was made.
+    pub(crate) made: Option<SystemTime>,
+}
 
-/// What an envelope says, with nobody vouching for it: its payload, the key that it names, and when it was made.
 pub(crate) fn unverified(envelope: &[u8]) -> Result<Unverified, Refusal> {
     let Envelope { payload, signature } = envelope::read(envelope)?;
-    Ok((payload, name(&signature.get_issuers()), signature.signature_creation_time()))
+    let (key, made) = (name(&signature.get_issuers()), signature.signature_creation_time());
+    Ok(Unverified { payload, key, made })
 }
 
 /// What a signature calls the key that made it: by fingerprint, if it tells it.

@@ -22,6 +22,8 @@ const AFTER: Duration = Duration::from_millis(150);
 const SLACK: f64 = 1.1;
 /// Pushes that are left alone, to know what is usual; the very first is slow.
 const LEFT_ALONE: usize = 2;
+/// Which part of a push has gone by when it is late.
+const LATE: f64 = 0.75;
 const TAG: &str = "stable";
 
 /// How many pushes are killed.
@@ -48,7 +50,9 @@ pub fn signing(subject: &Subject, size: &Signing) -> Proved {
     let begun = Instant::now();
     for run in 0..size.runs + LEFT_ALONE {
         let push = Push::prepare(subject, &registry, run)?;
-        let moment = (run >= LEFT_ALONE).then(|| chance.within(usual.mul_f64(SLACK)));
+        // Tags move late, so that half of the pushes are killed late.
+        let late = if chance.below(2) == 0 { Duration::ZERO } else { usual.mul_f64(LATE) };
+        let moment = (run >= LEFT_ALONE).then(|| late + chance.within(usual.mul_f64(SLACK) - late));
         let told = |violation| {
             Violation::new(format!("run {run} (seed {}), killed after {moment:?}: {violation}", size.seed))
         };
