@@ -19,6 +19,8 @@ mod modes;
 mod proxies;
 #[path = "security/secrets.rs"]
 mod secrets;
+#[path = "security/signatures.rs"]
+mod signatures;
 
 use std::process::Command;
 

@@ -14,6 +14,8 @@
 mod attached;
 #[path = "signing/gnupg.rs"]
 mod gnupg;
+#[path = "signing/others.rs"]
+mod others;
 #[path = "signing/referrers.rs"]
 mod referrers;
 #[path = "signing/scene.rs"]

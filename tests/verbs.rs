@@ -24,6 +24,10 @@ mod annotate_index;
 mod archive_targets;
 #[path = "verbs/attached.rs"]
 mod attached;
+#[path = "verbs/attest.rs"]
+mod attest;
+#[path = "verbs/attestations.rs"]
+mod attestations;
 #[path = "verbs/cache.rs"]
 mod cache;
 #[path = "verbs/check.rs"]
@@ -86,7 +90,11 @@ mod remove;
 mod root;
 #[path = "verbs/sign.rs"]
 mod sign;
+#[path = "verbs/signatures.rs"]
+mod signatures;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/truth.rs"]
 mod truth;
+#[path = "verbs/verify.rs"]
+mod verify;

@@ -118,6 +118,10 @@ fn examples(cli: &Cli) -> Vec<Value> {
         cli.json("inspect app:1.0"),
         cli.json(&format!("inspect {amd64}")),
         cli.json(&format!("inspect --layers {amd64}")),
+        cli.json(&format!(
+            "attest --predicate {} --type spdx {amd64}",
+            cli.workspace.write("sbom.json", "{}").display()
+        )),
         cli.json("check app:1.0"),
         said(cli, &format!("diff {amd64} {arm64}")),
         cli.json(&format!("push --dry-run app:1.0 oci:{}:1.0", layout.display())),
@@ -244,7 +248,9 @@ fn rich(cli: &Cli) -> Vec<Value> {
     ]);
     objects.extend(pushes);
     objects.extend(attached(cli));
+    objects.extend(attestations(cli));
     objects.extend(signed(cli));
+    objects.extend(verified(cli));
     objects
 }
 
@@ -290,6 +296,56 @@ fn signed(cli: &Cli) -> Vec<Value> {
     assert_eq!(kept.code, Some(5), "{kept:?}");
     objects.push(serde_json::from_str(&kept.stdout).unwrap());
     objects
+}
+
+/// What is verified, what is not, and what there is.
+fn verified(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    let image = Image::new("linux/amd64");
+    Index::of(&[&image]).push_to(&registry, "signed", "1");
+    cli.ok(&format!("create to-verify docker://{}/signed:1", registry.address()));
+    let there = format!("docker://{}/signed:2", registry.address());
+    let keys =
+        "--sign-key ../manifest-sign/tests/fixtures/sigstore/ecdsa.pem --signature-format cosign,bundle";
+    cli.ok(&format!("push to-verify {there} {KEY} {keys}"));
+    let verify = format!("verify {there} --key ../manifest-sign/tests/fixtures/sigstore/ed25519.pub");
+    let mut objects = vec![cli.json(&verify)];
+    let tag = format!("sha256-{}.sig", image.digest().hex());
+    Attachment::signatures(&[("payload", "x")]).push_to(&registry, "signed", Some(&tag));
+    let refused = cli.run(&format!("{verify} --identity exact --output json"));
+    assert_eq!(refused.code, Some(10), "{refused:?}");
+    objects
+        .extend([serde_json::from_str(&refused.stdout).unwrap(), cli.json(&format!("signatures {there}"))]);
+    objects
+}
+
+/// Statements about a list and an image in it, with keys and without, good and not.
+fn attestations(cli: &Cli) -> Vec<Value> {
+    let registry = FakeRegistry::start();
+    let image = Image::new("linux/amd64");
+    Index::of(&[&image]).push_to(&registry, "app", "1");
+    let to = format!("docker://{}/app", registry.address());
+    let prefix = cli.workspace.path().join("attests");
+    cli.ok(&format!("key generate --no-passphrase --output-prefix {}", prefix.display()));
+    let file = cli.workspace.write("predicate.json", "{}").display().to_string();
+    let sign = format!("attest --predicate {file} --type spdx --sign-key {}.key", prefix.display());
+    let size = image.manifest().len() as u64;
+    let subject = manifest_core::Descriptor::new(image.media_type(), image.digest(), size);
+    let bad = Attachment::referrer(&subject, "application/vnd.in-toto+json", "no statement");
+    bad.push_to(&registry, "app", None);
+    let tag = manifest_core::Tag::of_referrers(&image.digest()).to_string();
+    let entry = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": bad.digest(), "size": 2,
+        "artifactType": "application/vnd.in-toto+json",
+    });
+    let index = "application/vnd.oci.image.index.v1+json";
+    let noted = json!({ "schemaVersion": 2, "mediaType": index, "manifests": [entry] });
+    registry.put_manifest("app", &tag, index, noted.to_string());
+    let tag = format!("sha256-{}.att", image.digest().hex());
+    Attachment::signatures(&[("payload", "x")]).push_to(&registry, "app", Some(&tag));
+    let attested = cli.json(&format!("{sign} --each {to}:1"));
+    let inspect = format!("inspect --attestations --key {}.pub {to}", prefix.display());
+    vec![attested, cli.json(&format!("{inspect}:1")), cli.json(&format!("{inspect}@{}", image.digest()))]
 }
 
 /// A push of which a request is sent again.

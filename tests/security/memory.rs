@@ -18,7 +18,7 @@ const CHUNK: &[u8] = &[b' '; 64 << 10];
 
 /// Runs a command that must not take more than it may.
 #[track_caller]
-fn run(workspace: &Workspace, words: &str) -> Ran {
+pub(super) fn run(workspace: &Workspace, words: &str) -> Ran {
     measured(workspace, words).0
 }
 

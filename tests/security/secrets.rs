@@ -124,6 +124,7 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
         let stores = format!("default-docker: {{lookaside: 'file://{lookaside}'}}");
         scene.workspace.write("home/.config/containers/registries.d/all.yaml", stores);
         let there = format!("docker://{host}/app");
+        scene.workspace.write("predicate.json", "{}");
         let lines = [
             format!("create app --all {there}:v1"),
             format!("create one {there}:v1 --creds ann:{PASSWORD} --platform linux/amd64"),
@@ -166,11 +167,15 @@ fn no_command_shows_or_keeps_a_secret_however_much_it_tells() {
             "key generate --output-prefix signing".to_owned(),
             "key generate --type openpgp --user-id ann --output-prefix ann".to_owned(),
             "key public signing.key".to_owned(),
+            format!("verify {there}:v1 --policy policy.json --creds ann:{PASSWORD}"),
+            format!("signatures {there}:v1"),
             format!("push app {there}:5 --sign-key signing.key --signature-format cosign,bundle"),
             format!("push app {there}:6 --sign-key ann.key --progress json"),
             format!("sign {there}:5 --sign-key signing.key --sign-key ann.key"),
             format!("sign {there}:5 --sign-key signing.key --sign-passphrase-file mine/wrong"),
             format!("sign {there}:5 --sign-key mine/plain.pem"),
+            format!("attest --predicate predicate.json --type spdx --each --sign-key signing.key {there}:2"),
+            format!("inspect --attestations {there}:2"),
             "rm moved".to_owned(),
             "version".to_owned(),
             "completions bash".to_owned(),

@@ -13,6 +13,7 @@ const VERBS: &[&str] = &[
     "check",
     "diff",
     "push",
+    "attest",
     "publications",
     "registry",
     "ls",
@@ -55,7 +56,7 @@ fn the_help_names_every_verb_and_exit_code() {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}:\n{help}");
     }
     for code in
-        ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "8 ", "9 ", "11 ", "12 ", "70 ", "130", "143"]
+        ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "8 ", "9 ", "10 ", "11 ", "12 ", "70 ", "130", "143"]
     {
         let codes = help.split_once("Exit codes:").unwrap().1;
         assert!(codes.contains(code), "{code}:\n{codes}");

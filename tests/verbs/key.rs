@@ -320,3 +320,11 @@ fn no_secret_is_told_or_kept() {
         assert!(!kept.contains(PASSPHRASE) && !kept.contains(secret), "{name}");
     }
 }
+
+#[test]
+fn a_sigstore_key_without_a_passphrase_opens_beside_one_that_has_one() {
+    let cli = with_passphrase();
+    let key = cli.workspace.path().join("open");
+    cli.ok(&format!("key generate --no-passphrase --output-prefix {}", key.display()));
+    cli.ok(&format!("key public {}.key", key.display()));
+}

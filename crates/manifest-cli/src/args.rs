@@ -30,6 +30,9 @@ pub(crate) struct ConnectionArgs {
     /// Directory with *.crt (authorities) and *.cert with *.key (own certificate)
     #[arg(long, value_name = "DIR")]
     pub(crate) cert_dir: Option<PathBuf>,
+    /// Directory with the *.yaml that say where signatures are kept, instead of the usual ones
+    #[arg(long = "registries.d", value_name = "DIR")]
+    pub(crate) registries_d: Option<PathBuf>,
     /// Whether certificates are checked [default: true; a registry on this machine is spoken to without TLS]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) tls_verify: Option<bool>,
@@ -72,6 +75,10 @@ pub(crate) struct SelectArgs {
     /// Accept a second entry for a platform
     #[arg(long)]
     pub(crate) allow_duplicate: bool,
+    /// Take only what this policy.json of containers' tools lets in: a file, or default for the one that they use; none is no
+    /// policy [default: policy in config.toml, else none]
+    #[arg(long, value_name = "FILE|default|none")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// What is recorded of an entry.

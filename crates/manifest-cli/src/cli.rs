@@ -40,7 +40,8 @@ Exit codes:
   1 the answer is no   6 not authorised           12 this machine refused (disk, permission)
   2 misuse             7 content is not right     70 a bug
   3 not found          8 refused by a gate        130, 143 interrupted
-  4 conflict           9 busy: a lock was held";
+  4 conflict           9 busy: a lock was held
+  10 not signed as it must be";
 
 /// Arguments of every verb.
 #[derive(Clone, Debug, Args)]
@@ -85,12 +86,15 @@ pub(crate) enum Command {
     Create(Box<commands::create::Create>),
     Add(Box<commands::add::Add>),
     Annotate(Box<commands::annotate::AnnotateEntry>),
-    Remove(commands::remove::Remove),
-    Inspect(commands::inspect::Inspect),
+    Remove(Box<commands::remove::Remove>),
+    Inspect(Box<commands::inspect::Inspect>),
     Check(Box<commands::check::Check>),
     Diff(Box<commands::diff::Diff>),
     Push(Box<commands::push::Push>),
     Sign(Box<commands::sign::Sign>),
+    Verify(Box<commands::verify::Verify>),
+    Signatures(Box<commands::signatures::Signatures>),
+    Attest(Box<commands::attest::Attest>),
     Publications(commands::publications::Publications),
     Registry(commands::registry::Registry),
     Export(Box<commands::export::Export>),

@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 pub(crate) mod annotate;
+pub(crate) mod attest;
 pub(crate) mod blob;
 pub(crate) mod cache;
 pub(crate) mod check;
@@ -32,7 +33,9 @@ pub(crate) mod remove;
 pub(crate) mod rename;
 pub(crate) mod rm;
 pub(crate) mod sign;
+pub(crate) mod signatures;
 pub(crate) mod tag;
 pub(crate) mod undo;
 pub(crate) mod untag;
+pub(crate) mod verify;
 pub(crate) mod version;

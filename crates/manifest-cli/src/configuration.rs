@@ -52,6 +52,11 @@ impl Configuration {
         self.hosts.host.get(host)
     }
 
+    /// The policy that images must meet when they are added.
+    pub(crate) fn policy(&self) -> Option<&Path> {
+        self.hosts.policy.as_deref()
+    }
+
     /// The file where the login of a registry lies, if it has one of its own.
     pub(crate) fn authfile(&self, host: &str) -> Option<&Path> {
         self.host(host).filter(|_| !self.one_authfile)?.authfile.as_deref()

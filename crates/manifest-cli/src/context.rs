@@ -162,6 +162,9 @@ impl Context {
             ..Settings::default()
         };
         configuration.complete(&mut settings);
+        if let Some(named) = &args.registries_d {
+            settings.signatures = self.environment.signature_stores(named)?;
+        }
         Ok(Transport::new(settings, Arc::new(self.ui.clone())))
     }
 

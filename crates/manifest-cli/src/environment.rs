@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use manifest_transport::config::{ConfigError, SignatureStores};
 
 /// Variables and circumstances of a run, gathered in one place so that tests can make their own.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +74,12 @@ impl Environment {
     pub(crate) fn signatures(&self) -> manifest_transport::SignatureEnvironment {
         let (home, is_root) = (self.path("HOME"), self.uid == Some(0));
         manifest_transport::SignatureEnvironment { registries_d: None, home, is_root }
+    }
+
+    /// Where simple signatures are kept by the files in a directory that the user named.
+    pub(crate) fn signature_stores(&self, directory: &Path) -> Result<SignatureStores, ConfigError> {
+        let registries_d = Some(directory.to_owned());
+        SignatureStores::find(&manifest_transport::SignatureEnvironment { registries_d, ..self.signatures() })
     }
 
     /// What decides where logins are looked for.

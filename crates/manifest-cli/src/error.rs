@@ -3,12 +3,15 @@
 mod meaning;
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use manifest_core::{EditError, EncodeError, Format, ReferenceError};
+use manifest_publish::verify::{Refused, VerifyError};
 use manifest_publish::{ImportError, PublishError, ResolveError};
 use manifest_sign::SignError;
+use manifest_sign::policy::PolicyError;
 use manifest_store::{PublicationId, StoreError, UpdateError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::config::ConfigError;
@@ -83,11 +86,22 @@ pub(crate) enum CliError {
     #[error("cannot sign with the key {0} of GnuPG")]
     GnupgKey(String, #[source] SignError),
     /// A list was never pushed, so that there is nothing to be signed.
-    #[error("{0} was not pushed yet, so there is nothing to sign")]
+    #[error("{0} was not pushed yet, so that nothing of it is in a registry")]
     NotPushed(String),
     /// Signatures that were to go are still there.
     #[error("the registry deletes nothing, so these stay: {}", .0.join(", "))]
     NotDeleted(Vec<String>),
+    /// It cannot be told whether something is signed.
+    #[error(transparent)]
+    Verify(Box<VerifyError>),
+    /// Something is not signed as it must be.
+    #[error("{0}")]
+    NotVerified(NotSigned),
+    /// A policy does not let something into a list.
+    #[error("the policy does not let it in: {0}")]
+    NotLetIn(NotSigned),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Standard output is closed: nobody reads any more, which is no error.
     #[error("nobody reads the output")]
     ClosedPipe,
@@ -104,6 +118,69 @@ pub(crate) enum CliError {
 pub(crate) enum Signal {
     Interrupt,
     Terminate,
+}
+
+/// What is not signed as it must be.
+#[derive(Debug)]
+pub(crate) struct NotSigned {
+    /// The worst of the answers, in a word.
+    kind: &'static str,
+    text: String,
+    /// Where it is, as it can be given again.
+    pub(crate) target: String,
+}
+
+impl NotSigned {
+    /// Tells of what was refused, of `all` digests; `None` if nothing was.
+    pub(crate) fn new(target: &str, all: usize, refused: Vec<(String, Refused)>) -> Option<Self> {
+        let (count, more) = (refused.len(), refused.len().saturating_sub(1));
+        let (name, worst) = refused.into_iter().max_by_key(|(_, refused)| badness(refused.kind()))?;
+        let others = if more > 0 { format!("; and {more} more of {all}") } else { String::new() };
+        let of = if count == all && all == 1 { String::new() } else { format!("{name}: ") };
+        let text = format!("{target} is not signed as it must be: {of}{}{others}", worst.text());
+        Some(Self { kind: kind(&worst), text, target: target.to_owned() })
+    }
+
+    /// The worst of the answers, in a word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+impl fmt::Display for NotSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The kind of the error for an answer.
+fn kind(refused: &Refused) -> &'static str {
+    match refused.kind() {
+        "unknown-key" => "unknown_key",
+        "bad" => "bad_signature",
+        other => other,
+    }
+}
+
+/// Somebody who means harm before somebody who forgot something.
+fn badness(kind: &str) -> u8 {
+    match kind {
+        "unsigned" => 0,
+        "unreadable" => 1,
+        "expired" => 2,
+        "unknown-key" => 3,
+        "rejected" => 4,
+        _ => 5,
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Publish(error) => error.into(),
+            error => Self::Verify(Box::new(error)),
+        }
+    }
 }
 
 impl From<TransportError> for CliError {

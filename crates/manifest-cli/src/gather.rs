@@ -7,12 +7,14 @@ use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use manifest_core::{Annotate, Descriptor, Digest, OnConflict, Platform};
 use manifest_publish::{Fresh, Known, PublishError, Selection, choose, pool, resolve, resolve_known};
+use manifest_sign::policy::Policy;
 use manifest_store::{Draft, Intake, Record, RecordId, Source, Store};
-use manifest_transport::{Location, Transport};
+use manifest_transport::{Location, Place, Transport};
 
 use crate::args::{EntryArgs, RegistryArgs, SelectArgs};
 use crate::context::{Context, selector};
 use crate::error::{CliError, chain};
+use crate::policy;
 use crate::words::ago;
 
 /// Images that are read at once.
@@ -99,6 +101,8 @@ pub(crate) struct Images {
     selection: Selection,
     change: Annotate,
     fresh: Fresh,
+    /// What has to be met by all that is taken.
+    policy: Option<Policy>,
 }
 
 impl Images {
@@ -128,12 +132,29 @@ impl Images {
             nest: select.nest,
         };
         let fresh = if select.refresh { Fresh::Always } else { Fresh::WherePossible };
-        Ok(Self { locations, selection, change, fresh })
+        let policy = policy::holding(context, select.policy.as_deref())?;
+        Ok(Self { locations, selection, change, fresh, policy })
     }
 
     /// Where the images are.
     pub(crate) fn locations(&self) -> Vec<&Location> {
         self.locations.iter().map(|(_, location)| location).collect()
+    }
+
+    /// The policy that has to be met by all that is taken.
+    pub(crate) const fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// Refuses entries that the policy does not let in.
+    async fn let_in(
+        &self,
+        from: (&Location, Option<(&Transport, &Place)>),
+        entries: &[Descriptor],
+    ) -> Result<(), CliError> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let digests: BTreeSet<Digest> = entries.iter().map(|entry| entry.digest).collect();
+        policy::let_in(policy, from, &digests.into_iter().collect::<Vec<_>>()).await
     }
 
     /// Reads all of them, several at once; the outcome is in the order of the arguments.
@@ -184,7 +205,9 @@ impl Images {
         store: &Store,
     ) -> Result<Gathered, CliError> {
         let Some((place, which)) = transport.open(location) else {
-            return self.record(text, location, store).await;
+            let gathered = self.record(text, location, store).await?;
+            self.let_in((location, None), &gathered.entries).await?;
+            return Ok(gathered);
         };
         let what = location.to_string();
         let (resolved, remembered) = match location {
@@ -195,6 +218,7 @@ impl Images {
             }
             _ => (resolve(&place, &which, &self.selection, &what).await?, None),
         };
+        self.let_in((location, Some((transport, &place))), &resolved.entries).await?;
         let entries = self.changed(resolved.entries, resolved.was_list)?;
         let source = Source {
             from: text.to_owned(),

@@ -22,6 +22,7 @@ mod keyfile;
 mod named;
 mod outputfile;
 mod passphrase;
+mod policy;
 mod probed;
 mod report;
 mod run;

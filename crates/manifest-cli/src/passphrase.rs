@@ -28,7 +28,8 @@ pub(crate) struct PassphraseArgs {
 impl PassphraseArgs {
     /// Opens the key in `file`; a passphrase is looked for only when it turns out to be locked.
     ///
-    /// A sigstore key is always encrypted, if with an empty passphrase, which is tried before anybody is asked.
+    /// A sigstore key is always encrypted, if with an empty passphrase. That is tried before anybody is asked, and when the given
+    /// one is wrong: it may be that of another key of the same command.
     pub(crate) fn unlock<T>(
         &self,
         context: &Context,
@@ -41,13 +42,17 @@ impl PassphraseArgs {
             Err(SignError::Locked(_)) => {}
             other => return other.map_err(failed),
         }
-        if let Some(given) = self.given(context, family)? {
-            return open(Some(&given)).map_err(failed);
+        let given = self.given(context, family)?;
+        if let Some(given) = &given {
+            match open(Some(given)) {
+                Err(SignError::WrongPassphrase(_)) if family == Family::Sigstore => {}
+                other => return other.map_err(failed),
+            }
         }
         if family == Family::Sigstore {
-            match open(Some(&Passphrase::new(""))) {
-                Err(SignError::WrongPassphrase(_)) => {}
-                other => return other.map_err(failed),
+            match (open(Some(&Passphrase::new(""))), given) {
+                (Err(SignError::WrongPassphrase(_)), None) => {}
+                (other, _) => return other.map_err(failed),
             }
         }
         if !context.can_ask() {

@@ -8,6 +8,7 @@ use manifest_store::{PublicationId, StoreError};
 use manifest_transport::{LocationError, TransportError};
 
 use crate::attached::{MAX_REFERRER_DEPTH, MAX_REFERRERS};
+use crate::attest::PredicateError;
 use crate::gate::Refusal;
 use crate::signing::{NotedSigner, SignatureForm};
 use crate::tags::{Expected, Undone};
@@ -163,6 +164,9 @@ pub enum PublishError {
     /// A key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// Something cannot be attached as a predicate.
+    #[error(transparent)]
+    Predicate(#[from] PredicateError),
     /// A target cannot hold the signatures that it should get.
     #[error("{target} cannot hold {form} signatures: {why}")]
     CannotHold {

@@ -3,11 +3,13 @@
 //! [`resolve`] turns a reference into entries. [`judge_truth`] compares a list with its entries before it goes anywhere.
 //! [`push`] asks what the target has, plans what is missing (a pure step, see [`Plan`]), brings it there by digest, and
 //! moves the name last; a [`Journal`] tells how far that is, so that [`resume`] goes on with it and [`abort`] takes it
-//! back; [`With`] says what goes along, [`Signing`] who signs. [`export`] does that with a layout or an archive of its own, and [`take`] brings
+//! back; [`With`] says what goes along, [`Signing`] who signs. [`attest()`] attaches statements to what they describe. [`verify`]
+//! tells whether what is there is signed. [`export`] does that with a layout or an archive of its own, and [`take`] brings
 //! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
 //! or prints.
 
 mod attached;
+mod attest;
 mod cached;
 pub mod check;
 mod choice;
@@ -39,9 +41,14 @@ mod survey;
 mod tags;
 mod together;
 mod truth;
+pub mod verify;
 
 pub use attached::{
     AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, MAX_REFERRER_DEPTH, MAX_REFERRERS, With,
+};
+pub use attest::{
+    AttestBy, AttestationForm, Attested, Attesting, FoundAttestation, MAX_PREDICATE_SIZE, MAX_PREDICATE_TYPE,
+    Predicate, PredicateError, attest, attestations_of,
 };
 pub use cached::{Fresh, Known, resolve_known};
 pub use choice::{Choice, Offered, Shadowed, choose_images, shadowed};

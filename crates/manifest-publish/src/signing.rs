@@ -20,7 +20,9 @@ use manifest_sign::sigstore::CosignSignature;
 use manifest_sign::{KeyId, SignError};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use find::is_about_content;
 pub use find::{FoundSignature, signatures_of};
+pub(crate) use find::{Room, Share, find};
 pub(crate) use keep::Keeper;
 pub use plan::SignStep;
 pub(crate) use plan::plan as plan_signing;

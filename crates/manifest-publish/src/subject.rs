@@ -47,6 +47,18 @@ impl Subject {
         &self.fetched
     }
 
+    /// Where the document itself is known to lie: at a source that stood for it, if it is that of a record.
+    pub(crate) fn places_of_itself(&self) -> Result<Vec<Place>, PublishError> {
+        match &self.from {
+            From::Place(place) => Ok(vec![place.clone()]),
+            From::Sources { transport, sources, here } => {
+                let origins = Origins { transport, sources, here: Some(here) };
+                let of_it = sources.iter().filter(|source| source.digest == self.fetched.digest);
+                of_it.map(|source| origins.place(&source.place)).collect()
+            }
+        }
+    }
+
     /// Where an entry, or an image itself, is read.
     pub(crate) fn place_of(&self, digest: &Digest) -> Result<Place, PublishError> {
         match &self.from {

@@ -67,6 +67,17 @@ impl Refusal {
             Self::Unreadable(_) => "unreadable",
         }
     }
+
+    /// The one that came nearest to being none; the first of those.
+    pub fn nearest(refusals: impl IntoIterator<Item = Self>) -> Option<Self> {
+        refusals.into_iter().min_by_key(|refusal| match refusal {
+            Self::Expired(_) => 0,
+            Self::Bad(_) => 1,
+            Self::UnknownKey(_) => 2,
+            Self::Unreadable(_) => 3,
+            Self::Unsigned => 4,
+        })
+    }
 }
 
 impl From<PayloadError> for Refusal {

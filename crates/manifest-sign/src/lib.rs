@@ -8,6 +8,7 @@
 //! This crate opens no sockets, reads no clock (but for the time in a signature of simple signing, which is the
 //! system's) and prints nothing. Where signatures are kept is for others to know.
 
+mod claims;
 mod error;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
@@ -17,6 +18,7 @@ pub mod policy;
 mod signer;
 pub mod sigstore;
 
+pub use claims::Claims;
 pub use error::{Refusal, SignError};
 pub use passphrase::Passphrase;
 pub use payload::{MAX_PAYLOAD_SIZE, Payload, PayloadError, PayloadType};

@@ -25,6 +25,7 @@ pub use gpg::{GpgSettings, GpgSigner};
 pub use keyring::{Certificate, certificates, public_certificate};
 pub use signer::OpenPgpSigner;
 pub use verifier::{OpenPgpVerifier, Opened};
+pub(crate) use verifier::{Unverified, unverified};
 
 /// Which algorithms are still good enough.
 static POLICY: StandardPolicy<'static> = StandardPolicy::new();

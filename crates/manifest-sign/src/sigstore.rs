@@ -10,6 +10,7 @@
 mod attachment;
 mod bundle;
 mod cosign;
+mod envelope;
 mod json;
 mod key;
 mod key_file;
@@ -17,6 +18,7 @@ mod log;
 mod pem;
 mod public;
 mod referrer;
+mod seen;
 mod statement;
 
 pub use attachment::{Added, Attachment};
@@ -25,7 +27,12 @@ pub use cosign::{
     CERTIFICATE_ANNOTATION, CosignSignature, LOG_ANNOTATION, PAYLOAD_MEDIA_TYPE, SIGNATURE_ANNOTATION,
     cosign_signature,
 };
+pub use envelope::{ENVELOPE_MEDIA_TYPE, Envelope};
 pub use key::SigstoreSigner;
 pub use public::{KeyKind, PublicKey, SigstoreVerifier};
-pub use referrer::{EMPTY_CONFIG, PREDICATE_ANNOTATION, bundle_annotations, bundle_layer, bundle_manifest};
+pub use referrer::{
+    CREATED_ANNOTATION, EMPTY_CONFIG, PREDICATE_ANNOTATION, STATEMENT_PREDICATE_ANNOTATION,
+    bundle_annotations, bundle_layer, bundle_manifest, statement_manifest,
+};
+pub use seen::{Seen, SignedBy};
 pub use statement::{SIGNED_PREDICATE, STATEMENT_MEDIA_TYPE, Statement, StatementError, Subject};

@@ -32,7 +32,7 @@ pub const MAX_SIGNATURE: usize = 4 << 20;
 pub const MAX_SIGNATURES: usize = 128;
 
 /// All signatures of one image together have at most so many bytes.
-const MAX_ALL: usize = 32 << 20;
+const MAX_ALL: usize = 8 << 20;
 
 /// The simple signatures of the images in a repository.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ impl Signatures {
     ///
     /// # Errors
     /// [`TransportError`] when that cannot be known; [`TransportError::TooManySignatures`] for more than
-    /// [`MAX_SIGNATURES`], [`TransportError::TooLarge`] for more than [`MAX_SIGNATURE`] bytes in one of them or 32 MiB in
+    /// [`MAX_SIGNATURES`], [`TransportError::TooLarge`] for more than [`MAX_SIGNATURE`] bytes in one of them or 8 MiB in
     /// all.
     pub async fn read(&self, digest: &Digest) -> Result<Vec<Bytes>, TransportError> {
         if self.registry.keeps_signatures().await? {

@@ -163,7 +163,7 @@ async fn a_directory_has_limits() {
     }
     assert!(matches!(
         signatures.read(&digest()).await,
-        Err(TransportError::TooLarge { limit: 33_554_432, .. })
+        Err(TransportError::TooLarge { limit: 8_388_608, .. })
     ));
 }
 

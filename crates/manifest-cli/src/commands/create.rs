@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use manifest_core::{AnnotateList, Descriptor, Document, Format, ListName, OnConflict};
+use manifest_core::{AnnotateList, Descriptor, Document, Format, List, ListName, OnConflict};
 use manifest_publish::describe;
+use manifest_sign::policy::Policy;
 use manifest_store::{Base, Draft, IfTaken, Record, Source, Store, StoreError};
 use manifest_transport::{Location, Transport};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use crate::args::{RegistryArgs, SelectArgs, annotations, key_value};
 use crate::context::{Context, selector};
 use crate::error::CliError;
 use crate::gather::{Gathered, Images, finish, rely_on, used};
+use crate::policy;
 use crate::report::ListReport;
 
 /// Create a list, and add images to it
@@ -95,7 +97,7 @@ impl Create {
             return Err(from_and_amend());
         }
         let images = Images::parse(context, &self.image, &self.select, None)?;
-        let base = self.base(context, &store).await?;
+        let base = self.base(context, &store, images.policy()).await?;
         // What the base has here is relied on before anything else is read, which may take long.
         let whole: Vec<Gathered> =
             base.iter().map(|(draft, origin)| Gathered::whole(draft, origin)).collect();
@@ -178,9 +180,14 @@ impl Create {
     }
 
     /// The list that this one starts from, with where it was, if there is to be one.
-    async fn base(&self, context: &Context, store: &Store) -> Result<Option<(Draft, String)>, CliError> {
+    async fn base(
+        &self,
+        context: &Context,
+        store: &Store,
+        policy: Option<&Policy>,
+    ) -> Result<Option<(Draft, String)>, CliError> {
         match &self.from {
-            Some(text) => self.taken_over(context, store, text).await.map(Some),
+            Some(text) => self.taken_over(context, (store, policy), text).await.map(Some),
             None => Ok(None),
         }
     }
@@ -189,13 +196,17 @@ impl Create {
     async fn taken_over(
         &self,
         context: &Context,
-        store: &Store,
+        (store, policy): (&Store, Option<&Policy>),
         text: &str,
     ) -> Result<(Draft, String), CliError> {
         let location = context.location(text)?;
         let origin = location.to_string();
+        let digests = |list: &List| list.entries().iter().map(|entry| entry.digest).collect::<Vec<_>>();
         if let Location::Store(name) = &location {
             let record = store.load(&selector(name)?).await?;
+            if let Some(policy) = policy {
+                policy::let_in(policy, (&location, None), &digests(record.list()?)).await?;
+            }
             let base = Base { reference: text.to_owned(), digest: record.encoded().digest };
             return Ok((Draft { base: Some(base), ..record.draft()? }, origin));
         }
@@ -211,6 +222,9 @@ impl Create {
                 "name it as an IMAGE, without --from, to add it to a new list",
             ));
         };
+        if let Some(policy) = policy {
+            policy::let_in(policy, (&location, Some((&transport, &place))), &digests(&list)).await?;
+        }
         let mut draft = Draft { format: Some(format), ..Draft::from(list) };
         draft.sources.add(Source {
             from: text.to_owned(),

@@ -1,14 +1,19 @@
 //! `manifest inspect`
 
+mod attestations;
 mod image;
 mod text;
 
+use std::path::PathBuf;
+
 use clap::Args;
 use manifest_core::{Descriptor, Document, Encoded, Format, ImageManifest, List, Platform};
+use manifest_publish::Subject;
 use manifest_store::{Content, Record, Store};
 use manifest_transport::Location;
 use serde::Serialize;
 
+use self::attestations::AttestationReport;
 use crate::args::RegistryArgs;
 use crate::context::Context;
 use crate::error::{CliError, Failures};
@@ -26,6 +31,7 @@ Examples:
   manifest inspect docker://registry.example.com/app:1.0
   manifest inspect --raw app:1.0 | sha256sum
   manifest inspect --holders --sources app:1.0
+  manifest inspect --attestations docker://registry.example.com/app:1.0
   manifest inspect --config --platform linux/arm64 app:1.0 | jq .config.Env")]
 pub(crate) struct Inspect {
     /// The list or image: a name or id in the store, or docker://…, oci:…, oci-archive:… or docker-archive:…
@@ -42,11 +48,18 @@ pub(crate) struct Inspect {
     /// Show where each entry came from: what was typed, where it is read, and the digest it is pinned to
     #[arg(long, conflicts_with = "raw")]
     sources: bool,
+    /// Show the attestations of it and of each image in it, where they are read and where it was pushed last: what they are of, of
+    /// which kind, and who is said to have signed them. None of that is verified without --key
+    #[arg(long, conflicts_with_all = ["raw", "format"])]
+    attestations: bool,
+    /// With --attestations: show which of them this public key has signed (PEM); may be repeated
+    #[arg(long, value_name = "FILE", requires = "attestations")]
+    key: Vec<PathBuf>,
     /// Print the configuration of an image, to the byte
-    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources", "layers"])]
+    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources", "layers", "attestations"])]
     config: bool,
     /// Show the layers of an image, each with its digest and with that of what it is when unpacked
-    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources"])]
+    #[arg(long, conflicts_with_all = ["raw", "format", "holders", "sources", "attestations"])]
     layers: bool,
     /// With --config or --layers: the image for this platform, as in linux/arm64
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
@@ -86,6 +99,8 @@ struct Beside {
     holders: Option<Vec<HolderReport>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<SourceReport>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attestations: Option<Vec<AttestationReport>>,
 }
 
 impl Inspect {
@@ -128,7 +143,7 @@ impl Inspect {
         for lost in store.lost(&record).await? {
             failures.add(context, lost);
         }
-        let beside = self.beside(&store, &record).await?;
+        let beside = self.beside(context, &store, &record).await?;
         let (origin, head) = (format!("store:{name}"), text::record(&record));
         match record.content() {
             Content::List(list) => {
@@ -153,15 +168,25 @@ impl Inspect {
         }
     }
 
-    async fn beside(&self, store: &Store, record: &Record) -> Result<Beside, CliError> {
+    async fn beside(&self, context: &Context, store: &Store, record: &Record) -> Result<Beside, CliError> {
         let holders = if self.holders { Some(holders(store, record).await?) } else { None };
-        Ok(Beside { holders, sources: self.sources.then(|| sources(record)) })
+        let attestations = match self.attestations {
+            true => Some(self.attestations_of_record(context, store, record).await?),
+            false => None,
+        };
+        Ok(Beside { holders, sources: self.sources.then(|| sources(record)), attestations })
     }
 
     async fn remote(&self, context: &Context, location: &Location) -> Result<(), CliError> {
         let transport = context.transport(&self.registry, &[location])?;
         let Some((place, which)) = transport.open(location) else { return Ok(()) };
-        let fetched = place.manifest(&which).await?;
+        let subject = Subject::open(place, &which).await?;
+        let fetched = subject.fetched();
+        let attestations = match self.attestations {
+            true => Some(self.attestations_at(&subject, &[]).await?),
+            false => None,
+        };
+        let beside = Beside { attestations, ..Beside::default() };
         let origin = location.to_string();
         let head = vec![("From", origin.clone())];
         match &fetched.document {
@@ -171,16 +196,16 @@ impl Inspect {
                     return Ok(context.ui.raw(&encoded.bytes)?);
                 }
                 let document = DocumentReport::new(&encoded, list, |_| None);
-                let text = text::list(head, &encoded, list);
-                let beside = Beside::default();
+                let text = beside.text().unwrap_or_else(|| text::list(head, &encoded, list));
                 let report = Report { schema: "inspect/1", origin, list: None, document, beside };
                 Ok(context.ui.result(&text, &report)?)
             }
             Document::Image(_) if self.raw => Ok(context.ui.raw(&fetched.bytes)?),
             Document::Image(image) => {
-                let descriptor = manifest_publish::describe(&fetched);
-                let text = text::image(head, &descriptor, image);
-                Ok(context.ui.result(&text, &ImageReport::new(origin, &descriptor, image))?)
+                let descriptor = manifest_publish::describe(fetched);
+                let text = beside.text().unwrap_or_else(|| text::image(head, &descriptor, image));
+                let report = ImageReport { beside, ..ImageReport::new(origin, &descriptor, image) };
+                Ok(context.ui.result(&text, &report)?)
             }
         }
     }
@@ -196,12 +221,13 @@ impl Inspect {
 impl Beside {
     /// The tables that were asked for, in place of the usual text.
     fn text(&self) -> Option<String> {
-        let holders = self.holders.as_deref().map(text::holders);
-        let sources = self.sources.as_deref().map(text::sources);
-        match (holders, sources) {
-            (Some(holders), Some(sources)) => Some(format!("{holders}\n{sources}")),
-            (one, other) => one.or(other),
-        }
+        let parts = [
+            self.holders.as_deref().map(text::holders),
+            self.sources.as_deref().map(text::sources),
+            self.attestations.as_deref().map(attestations::text),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("\n"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod remove;
 mod report;
-mod spot;
+pub(super) mod spot;
 
 use clap::Args;
 use manifest_core::{Descriptor, Document, Match, Platform};
@@ -54,7 +54,7 @@ impl Sign {
                 "--sign-key FILE or --sign-by FINGERPRINT gives one; manifest key generate makes one",
             ));
         }
-        let spots = spots(context, &self.image).await?;
+        let spots = spots(context, &self.image, "signed").await?;
         let signing = self.sign.open(context)?;
         let locations: Vec<&Location> = spots.iter().map(|spot| &spot.location).collect();
         let transport = context.transport(&self.registry, &locations)?;

@@ -3,8 +3,10 @@
 use std::io;
 
 use manifest_core::{EditError, EncodeError, Format};
+use manifest_publish::verify::VerifyError;
 use manifest_publish::{ImportError, PublishError, Refusal, ResolveError};
 use manifest_sign::SignError;
+use manifest_sign::policy::PolicyError;
 use manifest_store::{HeldBy, StoreError};
 use manifest_transport::auth::CredentialError;
 use manifest_transport::{ArchiveError, TransportError};
@@ -68,6 +70,12 @@ impl CliError {
             }
             Self::NotPushed(_) => meaning("not_pushed", 3)
                 .hint("manifest push LIST --sign-key FILE signs while it pushes; docker://HOST/REPOSITORY:TAG names what is there"),
+            Self::Verify(error) => verify(error),
+            Self::NotVerified(not_signed) => meaning(not_signed.kind(), 10)
+                .hint(format!("manifest signatures {} shows the signatures that there are", not_signed.target)),
+            Self::NotLetIn(not_signed) => meaning(not_signed.kind(), 10)
+                .hint("nothing was added; --policy FILE names another policy, --policy none asks none"),
+            Self::Policy(error) => policy(error),
             Self::Output(_) | Self::Start(_) => meaning("io", 12),
             Self::ClosedPipe => meaning("closed_pipe", 0),
             Self::Interrupted(Signal::Interrupt) => meaning("interrupted", 130),
@@ -235,6 +243,9 @@ fn publish(error: &PublishError) -> Meaning {
         PublishError::TagStuck { source, .. } => publish(source),
         PublishError::Ended(_) => meaning("nothing_cut_off", 3),
         PublishError::Sign(error) => key(error),
+        PublishError::Predicate(_) => meaning("misuse", 2).hint(
+            "a predicate is a JSON document, and --type a URI or one of the words that manifest attest --help lists",
+        ),
         PublishError::CannotHold { .. } => meaning("cannot_hold", 2)
             .hint("nothing was sent; --signature-format chooses another form, --sign-identity says what the images are"),
         PublishError::CannotAddTo { .. } => {
@@ -372,6 +383,27 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
         _ => meaning("bug", 70),
+    }
+}
+
+fn verify(error: &VerifyError) -> Meaning {
+    match error {
+        VerifyError::Publish(error) => publish(error),
+        VerifyError::NoSuchPlatform { .. } => meaning("no_such_platform", 3),
+        VerifyError::Nothing(_) => {
+            meaning("unsigned", 10).hint("--require-signed list looks at the list alone")
+        }
+        VerifyError::Key { source, .. } => key(source),
+        _ => meaning("bug", 70),
+    }
+}
+
+fn policy(error: &PolicyError) -> Meaning {
+    match error {
+        PolicyError::Io(_, error) if error.kind() == io::ErrorKind::NotFound => meaning("file_not_found", 3),
+        PolicyError::Io(_, error) => Meaning { hint: None, ..io_error(error, "", None) },
+        PolicyError::NotFound(_) => meaning("configuration", 2).hint("--policy FILE names one"),
+        _ => meaning("configuration", 2).hint("containers-policy.json(5) says what stands in it"),
     }
 }
 

@@ -1,18 +1,25 @@
 //! The signatures of a manifest, wherever they are kept.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, Document, Tag};
 use manifest_sign::sigstore::{
-    BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PREDICATE_ANNOTATION, SIGNED_PREDICATE, bundle_layer,
+    BUNDLE_MEDIA_TYPE, CosignSignature, MAX_BUNDLE_SIZE, PAYLOAD_MEDIA_TYPE, PREDICATE_ANNOTATION,
+    SIGNED_PREDICATE, bundle_layer,
 };
 use manifest_sign::{MAX_PAYLOAD_SIZE, Refusal};
 use manifest_transport::{Fetched, Place, ReferrersAt, Signatures, Tagged, TransportError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Signature, SignatureForm};
 use crate::error::PublishError;
 
 /// Bytes of signatures of one manifest and form that are read.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 8 << 20;
+
+/// Bytes of signatures of one manifest that may be in memory beside those of many others.
+const LIGHT: u64 = 256 << 10;
 
 /// Signatures of one manifest and form that are read.
 const MAX_SIGNATURES: usize = 1_000;
@@ -30,8 +37,100 @@ pub struct FoundSignature {
     pub signature: Result<Signature, Refusal>,
 }
 
-/// Finds all signatures of a manifest, in all forms; with `simple` ([`Transport::signatures`]) those that are no images, too. Nothing of them is
-/// checked but that each is where it says.
+/// Room for the signatures of many manifests that are read at once. What is large waits for its turn, so that memory stays
+/// bounded, whatever somebody has attached to each of them.
+#[derive(Debug)]
+pub(crate) struct Room {
+    heavy: Semaphore,
+    unknown: Semaphore,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        // How large simple signatures are is known when they are there.
+        Self { heavy: Semaphore::new(1), unknown: Semaphore::new(2) }
+    }
+}
+
+/// What one manifest takes of the room, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share<'a> {
+    room: &'a Room,
+    used: u64,
+    heavy: Option<SemaphorePermit<'a>>,
+    unknown: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Share<'a> {
+    pub(crate) const fn of(room: &'a Room) -> Self {
+        Self { room, used: 0, heavy: None, unknown: None }
+    }
+
+    /// Waits until there is room for so many bytes more. Nobody waits twice, so that two cannot wait for one another.
+    async fn take(&mut self, bytes: u64) {
+        self.used = self.used.saturating_add(bytes);
+        if self.used > LIGHT && self.heavy.is_none() {
+            self.heavy = self.room.heavy.acquire().await.ok();
+        }
+    }
+}
+
+/// Finds the signatures of a manifest in these forms.
+pub(crate) async fn find(
+    place: &Place,
+    digest: &Digest,
+    forms: &[SignatureForm],
+    simple: Option<&Signatures>,
+    share: &mut Share<'_>,
+) -> Result<Vec<FoundSignature>, PublishError> {
+    let mut found = Vec::new();
+    // First, since it may have to wait, and holds nothing yet.
+    if let Some(simple) = simple.filter(|_| forms.contains(&SignatureForm::Simple)) {
+        found.extend(simple_within(simple, digest, share).await?);
+    }
+    let place = &place.without_mirrors();
+    if forms.contains(&SignatureForm::Cosign) {
+        found.extend(match attached_within(place, digest, share).await {
+            Ok((_, attached)) => attached,
+            Err(error) if is_about_content(&error) => {
+                let (form, at) = (SignatureForm::Cosign, attachment_tag(digest)?.to_string());
+                vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }]
+            }
+            Err(error) => return Err(error.into()),
+        });
+    }
+    if forms.contains(&SignatureForm::Bundle) {
+        found.extend(bundles_within(place, digest, ReferrersAt::Anywhere, share).await?);
+    }
+    Ok(found)
+}
+
+/// Simple signatures; more or larger ones than are read are one that cannot be read.
+async fn simple_within(
+    simple: &Signatures,
+    digest: &Digest,
+    share: &mut Share<'_>,
+) -> Result<Vec<FoundSignature>, TransportError> {
+    share.unknown = share.room.unknown.acquire().await.ok();
+    let found = match simple_signatures(simple, digest).await {
+        Err(error @ (TransportError::TooManySignatures(..) | TransportError::TooLarge { .. })) => {
+            let (form, at) = (SignatureForm::Simple, "signature-1".to_owned());
+            vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }]
+        }
+        found => found?,
+    };
+    let size = |found: &FoundSignature| match &found.signature {
+        Ok(Signature::Simple(bytes)) => bytes.len() as u64,
+        _ => 0,
+    };
+    if found.iter().map(size).sum::<u64>() <= LIGHT {
+        share.unknown = None;
+    }
+    Ok(found)
+}
+
+/// Finds all signatures of a manifest, in all forms; with `simple` ([`Transport::signatures`]) those that are no images, too.
+/// Nothing of them is checked but that each is where it says.
 ///
 /// [`Transport::signatures`]: manifest_transport::Transport::signatures
 ///
@@ -42,20 +141,7 @@ pub async fn signatures_of(
     digest: &Digest,
     simple: Option<&Signatures>,
 ) -> Result<Vec<FoundSignature>, PublishError> {
-    let place = &place.without_mirrors();
-    let mut found = match attached(place, digest).await {
-        Ok((_, found)) => found,
-        Err(error) if is_about_content(&error) => {
-            let (form, at) = (SignatureForm::Cosign, attachment_tag(digest)?.to_string());
-            vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }]
-        }
-        Err(error) => return Err(error.into()),
-    };
-    found.extend(bundles(place, digest, ReferrersAt::Anywhere).await?);
-    if let Some(simple) = simple {
-        found.extend(simple_signatures(simple, digest).await?);
-    }
-    Ok(found)
+    find(place, digest, &SignatureForm::ALL, simple, &mut Share::of(&Room::default())).await
 }
 
 /// The tag under which the signatures of a manifest stand, in the form of cosign.
@@ -75,6 +161,14 @@ pub(super) async fn attached(
     place: &Place,
     digest: &Digest,
 ) -> Result<(Option<Tagged>, Vec<FoundSignature>), TransportError> {
+    attached_within(place, digest, &mut Share::of(&Room::default())).await
+}
+
+async fn attached_within(
+    place: &Place,
+    digest: &Digest,
+    share: &mut Share<'_>,
+) -> Result<(Option<Tagged>, Vec<FoundSignature>), TransportError> {
     // Where there can be no tag nobody has attached anything.
     let Ok(tag) = attachment_tag(digest) else { return Ok((None, Vec::new())) };
     let Some(tagged) = place.tagged(tag.as_str()).await? else { return Ok((None, Vec::new())) };
@@ -85,11 +179,33 @@ pub(super) async fn attached(
         return Ok((Some(tagged), vec![found]));
     };
     let mut found = Vec::new();
+    // Several keys may have signed the same payload.
+    let mut known: BTreeMap<Digest, Result<Bytes, Refusal>> = BTreeMap::new();
     for layer in image.layers.iter().take(MAX_SIGNATURES) {
-        let payload = small(place, layer, &mut left, MAX_PAYLOAD_SIZE).await?;
+        let payload = match known.get(&layer.digest) {
+            _ if layer.media_type.as_str() != PAYLOAD_MEDIA_TYPE => Err(not_a_payload(layer)),
+            // Each signature has a copy of it.
+            Some(Ok(payload)) if payload.len() as u64 > left => Err(too_much()),
+            Some(payload) => {
+                let size = payload.as_ref().map_or(0, Bytes::len) as u64;
+                left = left.saturating_sub(size);
+                share.take(size).await;
+                payload.clone()
+            }
+            None => {
+                share.take(layer.size.min(left)).await;
+                let payload = small(place, layer, &mut left, MAX_PAYLOAD_SIZE).await?;
+                known.insert(layer.digest, payload.clone());
+                payload
+            }
+        };
         let signature = payload.and_then(|payload| CosignSignature::from_layer(layer, payload.to_vec()));
         let at = format!("{tag} {}", layer.digest);
         found.push(FoundSignature { form, at, signature: signature.map(Signature::Cosign) });
+    }
+    if let Some(more) = image.layers.len().checked_sub(MAX_SIGNATURES).filter(|more| *more > 0) {
+        let no = Refusal::Unreadable(format!("{more} more are not read, only {MAX_SIGNATURES}"));
+        found.push(FoundSignature { form, at: tag.to_string(), signature: Err(no) });
     }
     Ok((Some(tagged), found))
 }
@@ -99,6 +215,15 @@ pub(super) async fn bundles(
     place: &Place,
     digest: &Digest,
     at: ReferrersAt,
+) -> Result<Vec<FoundSignature>, TransportError> {
+    bundles_within(place, digest, at, &mut Share::of(&Room::default())).await
+}
+
+async fn bundles_within(
+    place: &Place,
+    digest: &Digest,
+    at: ReferrersAt,
+    share: &mut Share<'_>,
 ) -> Result<Vec<FoundSignature>, TransportError> {
     let (mut found, mut left) = (Vec::new(), MAX_BYTES);
     let listed = place.referrers_at(digest, Some(&BUNDLE_MEDIA_TYPE.into()), at).await?;
@@ -111,7 +236,7 @@ pub(super) async fn bundles(
             {
                 continue;
             }
-            Ok(fetched) => bundle(place, digest, &fetched, &mut left).await?,
+            Ok(fetched) => bundle(place, digest, &fetched, (&mut left, share)).await?,
             Err(error) if is_about_content(&error) => Err(unreadable(&error)),
             Err(error) => return Err(error),
         };
@@ -126,12 +251,24 @@ async fn bundle(
     place: &Place,
     subject: &Digest,
     fetched: &Fetched,
-    left: &mut u64,
+    (left, share): (&mut u64, &mut Share<'_>),
 ) -> Result<Result<Bytes, Refusal>, TransportError> {
     match bundle_layer(&fetched.bytes, subject) {
-        Ok(layer) => small(place, &layer, left, MAX_BUNDLE_SIZE).await,
+        Ok(layer) => {
+            share.take(layer.size.min(*left)).await;
+            small(place, &layer, left, MAX_BUNDLE_SIZE).await
+        }
         Err(refusal) => Ok(Err(refusal)),
     }
+}
+
+fn too_much() -> Refusal {
+    Refusal::Unreadable(format!("no more than {MAX_BYTES} bytes of signatures are read"))
+}
+
+fn not_a_payload(layer: &Descriptor) -> Refusal {
+    let media_type: String = layer.media_type.as_str().chars().take(80).collect();
+    Refusal::Unreadable(format!("it is of type {media_type:?}, not {PAYLOAD_MEDIA_TYPE:?}"))
 }
 
 /// Whether it says that it attaches something else than a signature.
@@ -170,7 +307,7 @@ async fn small(
 }
 
 /// Whether an error tells of what was read and not of the reading.
-const fn is_about_content(error: &TransportError) -> bool {
+pub(crate) const fn is_about_content(error: &TransportError) -> bool {
     matches!(
         error,
         TransportError::NotFound(_)

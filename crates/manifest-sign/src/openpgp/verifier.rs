@@ -101,6 +101,21 @@ impl fmt::Debug for OpenPgpVerifier {
     }
 }
 
+/// What an envelope says, with nobody vouching for it.
+pub(crate) struct Unverified {
+    pub(crate) payload: Vec<u8>,
+    /// The key that it names.
+    pub(crate) key: Option<KeyId>,
+    /// When it was made.
+    pub(crate) made: Option<SystemTime>,
+}
+
+pub(crate) fn unverified(envelope: &[u8]) -> Result<Unverified, Refusal> {
+    let Envelope { payload, signature } = envelope::read(envelope)?;
+    let (key, made) = (name(&signature.get_issuers()), signature.signature_creation_time());
+    Ok(Unverified { payload, key, made })
+}
+
 /// What a signature calls the key that made it: by fingerprint, if it tells it.
 fn name(issuers: &[KeyHandle]) -> Option<KeyId> {
     let fingerprint = issuers.iter().find(|issuer| matches!(issuer, KeyHandle::Fingerprint(_)));

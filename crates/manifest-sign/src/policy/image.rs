@@ -14,6 +14,12 @@ pub enum Image {
     Directory(PathBuf),
     /// In an OCI image layout (`oci`); the path is absolute and without links; the name that it has there, if any.
     Layout(PathBuf, Option<String>),
+    /// In an OCI archive (`oci-archive`); the path is absolute and without links.
+    OciArchive(PathBuf),
+    /// In a Docker archive (`docker-archive`), for all of which one scope stands.
+    DockerArchive,
+    /// In a store of our own (`store`), for all of which one scope stands.
+    Store,
 }
 
 impl Image {
@@ -23,6 +29,9 @@ impl Image {
             Self::Registry(_) => "docker",
             Self::Directory(_) => "dir",
             Self::Layout(..) => "oci",
+            Self::OciArchive(_) => "oci-archive",
+            Self::DockerArchive => "docker-archive",
+            Self::Store => "store",
         }
     }
 
@@ -30,7 +39,11 @@ impl Image {
     pub(super) const fn reference(&self) -> Option<&Reference> {
         match self {
             Self::Registry(reference) => Some(reference),
-            Self::Directory(_) | Self::Layout(..) => None,
+            Self::Directory(_)
+            | Self::Layout(..)
+            | Self::OciArchive(_)
+            | Self::DockerArchive
+            | Self::Store => None,
         }
     }
 
@@ -38,7 +51,8 @@ impl Image {
     pub(super) fn scopes(&self) -> Vec<String> {
         let mut scopes = match self {
             Self::Registry(reference) => reference.clone().with_default_tag().scopes(),
-            Self::Directory(path) => directories(path),
+            Self::Directory(path) | Self::OciArchive(path) => directories(path),
+            Self::DockerArchive | Self::Store => Vec::new(),
             Self::Layout(path, name) => {
                 let named = name.iter().map(|name| format!("{}:{name}", path.display()));
                 named.chain(directories(path)).collect()
@@ -56,7 +70,7 @@ fn directories(path: &Path) -> Vec<String> {
 
 /// Why a text cannot be a scope of this transport; nobody would notice that such a scope applies to nothing.
 pub(super) fn check_scope(transport: &str, scope: &str) -> Result<(), &'static str> {
-    if scope.is_empty() || !matches!(transport, "dir" | "oci") {
+    if scope.is_empty() || !matches!(transport, "dir" | "oci" | "oci-archive") {
         return Ok(());
     }
     let inner = scope.strip_prefix('/').ok_or("a scope of this transport is an absolute path")?;

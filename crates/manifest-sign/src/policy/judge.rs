@@ -43,6 +43,8 @@ pub struct Rules<'p> {
 pub struct Verdict {
     /// The keys that vouch for it; none where nothing was demanded.
     pub keys: BTreeSet<KeyId>,
+    /// Which of the signatures that were found count, from 0, and the key of each.
+    pub counted: BTreeSet<(usize, KeyId)>,
     /// Signatures that do not count although others do, which is worth a warning.
     pub passed_over: Vec<Looked>,
 }
@@ -118,23 +120,12 @@ impl Denied {
     pub fn refusal(&self) -> Option<Refusal> {
         match &self.why {
             Why::Unsigned => Some(Refusal::Unsigned),
-            Why::Refused(looked) => nearest(looked.iter().map(|looked| looked.refusal.clone())),
+            Why::Refused(looked) => Refusal::nearest(looked.iter().map(|looked| looked.refusal.clone())),
             Why::Rejected | Why::Unsupported(_) | Why::Key(_) | Why::KeyFile(_) | Why::TooFewKeys { .. } => {
                 None
             }
         }
     }
-}
-
-/// The refusal that came nearest to being none; the first of those.
-fn nearest(refusals: impl Iterator<Item = Refusal>) -> Option<Refusal> {
-    refusals.min_by_key(|refusal| match refusal {
-        Refusal::Expired(_) => 0,
-        Refusal::Bad(_) => 1,
-        Refusal::UnknownKey(_) => 2,
-        Refusal::Unreadable(_) => 3,
-        Refusal::Unsigned => 4,
-    })
 }
 
 impl Verdict {
@@ -163,6 +154,16 @@ impl Rules<'_> {
         self.requirements.iter().any(|requirement| !requirement.keys().is_empty())
     }
 
+    /// Whether simple signatures can matter.
+    pub fn look_at_simple(&self) -> bool {
+        self.requirements.iter().any(|requirement| matches!(requirement, Requirement::SignedBy(..)))
+    }
+
+    /// Whether sigstore signatures can matter.
+    pub fn look_at_sigstore(&self) -> bool {
+        self.requirements.iter().any(|requirement| matches!(requirement, Requirement::SigstoreSigned(..)))
+    }
+
     /// Whether the image with this digest has all that is demanded, by the signatures that were found of it.
     ///
     /// All of them are looked at, in any order: one that counts is enough for a requirement, whatever stands before it.
@@ -181,6 +182,7 @@ impl Rules<'_> {
         for (at, requirement) in self.requirements.iter().enumerate() {
             let met = asked.meets(requirement).map_err(|why| self.denied(at, why))?;
             verdict.keys.extend(met.keys);
+            verdict.counted.extend(met.counted);
             // Two requirements may refuse the same signature for the same reason.
             let new = met.passed_over.into_iter();
             verdict.passed_over.extend(new.filter(|one| seen.insert((one.index, one.refusal.to_string()))));
@@ -263,7 +265,10 @@ impl Asked<'_> {
         for (index, signature) in self.signatures.iter().enumerate() {
             match count(signature) {
                 None => {}
-                Some(Ok(key)) => drop(verdict.keys.insert(key)),
+                Some(Ok(key)) => {
+                    verdict.keys.insert(key.clone());
+                    verdict.counted.insert((index, key));
+                }
                 Some(Err(CheckError::Refused(refusal))) => {
                     verdict.passed_over.push(Looked { index, refusal })
                 }
@@ -300,7 +305,7 @@ impl Asked<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Err(nearest(refusals.into_iter()).unwrap_or(Refusal::Unsigned).into())
+        Err(Refusal::nearest(refusals).unwrap_or(Refusal::Unsigned).into())
     }
 
     /// Whether a payload that somebody signed is about this image.

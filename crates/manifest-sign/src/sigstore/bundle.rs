@@ -1,6 +1,6 @@
 //! Signatures in cosign's new form: a statement in an envelope, in a bundle with a word on the key.
 //!
-//! Spec: sigstore `protobuf-specs` v0.5 `sigstore_bundle.proto` (bundle v0.3); DSSE v1.0.2 `protocol.md`, `envelope.md`.
+//! Spec: sigstore `protobuf-specs` v0.5 `sigstore_bundle.proto` (bundle v0.3).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::cosign::without_a_key;
-use super::json::{Members, Shape, brief};
+use super::envelope::{Envelope, expect};
+use super::json::{Members, Shape};
 use super::log;
 use super::public::SigstoreVerifier;
 use super::statement::{STATEMENT_MEDIA_TYPE, Statement};
@@ -21,14 +22,11 @@ pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+js
 /// A larger bundle is not read, in bytes; predicates such as bills of materials may be long.
 pub const MAX_BUNDLE_SIZE: usize = 8 * 1024 * 1024;
 
-/// A statement and its signature.
+/// A statement and its signature, with a word on the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
-    /// What the signer calls the key. It is for finding a key and proves nothing.
-    hint: Option<String>,
-    /// The bytes of the statement, as they were signed.
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    /// Its key is called there as it is outside; an envelope that names none gets the name from outside.
+    envelope: Envelope,
 }
 
 impl Bundle {
@@ -37,26 +35,25 @@ impl Bundle {
     /// # Errors
     /// [`SignError`] when the key cannot sign.
     pub fn sign(signer: &dyn Signer, statement: &Statement) -> Result<Self, SignError> {
-        let payload = statement.encode();
-        let signature = signer.sign(&encoded_for_signing(&payload))?;
-        Ok(Self { hint: Some(signer.key().to_string()), payload, signature })
+        Ok(Self { envelope: Envelope::sign(signer, statement)? })
     }
 
     /// Writes it: one object without spaces.
     pub fn encode(&self) -> Vec<u8> {
+        let Envelope { keyid, payload, signature } = &self.envelope;
         let mut public_key = json!({});
-        let mut signature = json!({ "sig": STANDARD.encode(&self.signature) });
-        if let Some(hint) = &self.hint {
+        let mut signed = json!({ "sig": STANDARD.encode(signature) });
+        if let Some(hint) = keyid {
             public_key = json!({ "hint": hint });
-            signature = json!({ "sig": STANDARD.encode(&self.signature), "keyid": hint });
+            signed = json!({ "sig": STANDARD.encode(signature), "keyid": hint });
         }
         json!({
             "mediaType": BUNDLE_MEDIA_TYPE,
             "verificationMaterial": { "publicKey": public_key, "tlogEntries": [] },
             "dsseEnvelope": {
-                "payload": STANDARD.encode(&self.payload),
+                "payload": STANDARD.encode(payload),
                 "payloadType": STATEMENT_MEDIA_TYPE,
-                "signatures": [signature],
+                "signatures": [signed],
             },
         })
         .to_string()
@@ -72,19 +69,21 @@ impl Bundle {
     /// [`Refusal::Unreadable`] when it is not a bundle of this form, or was made without a key; [`Refusal::Bad`] when what
     /// comes with it is about another signature.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
-        if bytes.len() > MAX_BUNDLE_SIZE {
-            return Err(Shape(format!("a bundle of {} bytes is not read", bytes.len())).into());
-        }
-        let mut top = Members::of_document(bytes, "the bundle")?;
-        expect(&top.text("mediaType")?, BUNDLE_MEDIA_TYPE, "the bundle")?;
-        if top.take_if("messageSignature").is_some() {
-            return Err(Shape("it signs bytes, and not a statement about an image".to_owned()).into());
-        }
+        let mut top = members(bytes)?;
         let (hint, entries) = material(top.object("verificationMaterial")?)?;
-        let (payload, signature) = envelope(top.object("dsseEnvelope")?, hint.as_deref())?;
+        let mut envelope = Envelope::of(top.object("dsseEnvelope")?)?;
         top.end()?;
-        log::check_entries(&entries, &signature)?;
-        Ok(Self { hint, payload, signature })
+        if envelope.keyid.is_some() && envelope.keyid != hint {
+            return Err(Shape("its `keyid` is not the `hint` of its key".to_owned()).into());
+        }
+        log::check_entries(&entries, &envelope.signature)?;
+        envelope.keyid = hint;
+        Ok(Self { envelope })
+    }
+
+    /// What the signer calls the key, which proves nothing.
+    pub fn hint(&self) -> Option<&str> {
+        self.envelope.keyid.as_deref()
     }
 
     /// What it says, with nobody vouching for it.
@@ -92,84 +91,57 @@ impl Bundle {
     /// # Errors
     /// [`Refusal::Unreadable`] when it does not hold a statement.
     pub fn unverified(&self) -> Result<Statement, Refusal> {
-        Statement::decode(&self.payload)
+        self.envelope.unverified()
     }
 
     /// Verifies the signature, and only then reads the statement, which must be of `predicate_type` and about `digest`.
     ///
     /// # Errors
-    /// [`Refusal::Bad`] when the signature or what is stated is not right, [`Refusal::UnknownKey`] when the bundle names a
-    /// key that is not accepted, and [`Refusal::Unreadable`] when what is signed is no statement.
+    /// As [`Envelope::verify`].
     pub fn verify(
         &self,
         verifier: &SigstoreVerifier,
         digest: &Digest,
         predicate_type: &str,
     ) -> Result<(KeyId, Statement), Refusal> {
-        let message = encoded_for_signing(&self.payload);
-        let key = verifier.verify(&message, &self.signature);
-        let key = key.map_err(|refusal| self.unknown_key(verifier).unwrap_or(refusal))?;
-        let statement = Statement::decode(&self.payload)?;
-        if statement.predicate_type() != predicate_type {
-            let found = brief(statement.predicate_type());
-            return Err(Refusal::Bad(format!("its predicate is of type {found:?}, not {predicate_type:?}")));
-        }
-        if !statement.is_about(digest) {
-            return Err(Refusal::Bad(format!("it is not about {digest}")));
-        }
-        Ok((key, statement))
-    }
-
-    /// The better answer to a signature that is of none of the keys, if it says that it is of another.
-    fn unknown_key(&self, verifier: &SigstoreVerifier) -> Option<Refusal> {
-        let hint = self.hint.as_deref()?;
-        let is_known = verifier.keys().iter().any(|key| key.is_called(hint));
-        (!is_known).then(|| Refusal::UnknownKey(KeyId::new(brief(hint))))
+        self.envelope.verify(verifier, digest, predicate_type)
     }
 }
 
-/// What is signed of a statement, so that nothing signed for another purpose is taken for one.
-fn encoded_for_signing(payload: &[u8]) -> Vec<u8> {
-    let start = format!("DSSEv1 {} {STATEMENT_MEDIA_TYPE} {} ", STATEMENT_MEDIA_TYPE.len(), payload.len());
-    [start.as_bytes(), payload].concat()
+/// The members of a bundle behind its media type, which signs a statement.
+pub(super) fn members(bytes: &[u8]) -> Result<Members<'_>, Shape> {
+    if bytes.len() > MAX_BUNDLE_SIZE {
+        return Err(Shape(format!("a bundle of {} bytes is not read", bytes.len())));
+    }
+    let mut top = Members::of_document(bytes, "the bundle")?;
+    expect(&top.text("mediaType")?, BUNDLE_MEDIA_TYPE, "the bundle")?;
+    if top.take_if("messageSignature").is_some() {
+        return Err(Shape("it signs bytes, and not a statement about an image".to_owned()));
+    }
+    Ok(top)
+}
+
+/// Whether the material to verify a bundle with is a certificate.
+pub(super) fn is_of_a_certificate(material: &mut Members<'_>) -> bool {
+    ["certificate", "x509CertificateChain"].into_iter().any(|name| material.take_if(name).is_some())
+}
+
+/// What the key is called, if that is said.
+pub(super) fn hint(material: &mut Members<'_>) -> Result<Option<String>, Shape> {
+    let mut public_key = material.object("publicKey")?;
+    let hint = public_key.text_if("hint")?.filter(|hint| !hint.is_empty());
+    public_key.end()?;
+    Ok(hint)
 }
 
 /// The hint of the key, and the entries of a log.
 fn material(mut material: Members<'_>) -> Result<(Option<String>, Vec<&RawValue>), Refusal> {
-    if ["certificate", "x509CertificateChain"].into_iter().any(|name| material.take_if(name).is_some()) {
+    if is_of_a_certificate(&mut material) {
         return Err(without_a_key());
     }
-    let mut public_key = material.object("publicKey")?;
-    let hint = public_key.text_if("hint")?.filter(|hint| !hint.is_empty());
-    public_key.end()?;
+    let hint = hint(&mut material)?;
     let entries = material.list_if("tlogEntries")?;
     material.take_if("timestampVerificationData");
     material.end()?;
     Ok((hint, entries))
-}
-
-/// The payload and its signature, whose key must be called there as it is outside.
-fn envelope(mut envelope: Members<'_>, hint: Option<&str>) -> Result<(Vec<u8>, Vec<u8>), Shape> {
-    expect(&envelope.text("payloadType")?, STATEMENT_MEDIA_TYPE, "what is signed")?;
-    let payload = envelope.bytes("payload")?;
-    let signatures = envelope.list("signatures")?;
-    envelope.end()?;
-    let [signature] = signatures[..] else {
-        return Err(Shape(format!("it has {} signatures instead of one", signatures.len())));
-    };
-    let mut signature = Members::of(signature, "the signature")?;
-    let keyid = signature.text_if("keyid")?.filter(|keyid| !keyid.is_empty());
-    let bytes = signature.bytes("sig")?;
-    signature.end()?;
-    if keyid.is_some() && keyid.as_deref() != hint {
-        return Err(Shape("its `keyid` is not the `hint` of its key".to_owned()));
-    }
-    Ok((payload, bytes))
-}
-
-fn expect(found: &str, wanted: &str, of: &str) -> Result<(), Shape> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(Shape(format!("{of} is of type {:?}, not {wanted:?}", brief(found))))
 }

@@ -131,6 +131,18 @@ impl CosignSignature {
         Ok((key, Payload::decode(&self.payload, PayloadType::Cosign)?))
     }
 
+    /// The bare signature, of which nothing is verified but that a log entry which comes with it is about it.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreadable`] when there is none that a key could have made, [`Refusal::Bad`] when the entry is of another.
+    pub fn bare(&self) -> Result<Vec<u8>, Refusal> {
+        let signature = self.signature()?;
+        if let Some(entry) = self.annotations.get(LOG_ANNOTATION) {
+            log::check_annotation(entry, &signature)?;
+        }
+        Ok(signature)
+    }
+
     fn signature(&self) -> Result<Vec<u8>, Refusal> {
         match self.annotations.get(SIGNATURE_ANNOTATION).map(String::as_str) {
             None => Err(Shape(format!("it has no annotation {SIGNATURE_ANNOTATION}")).into()),

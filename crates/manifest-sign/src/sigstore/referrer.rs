@@ -1,4 +1,4 @@
-//! The manifest that attaches a bundle to what it is about.
+//! The manifests that attach bundles and statements to what they are about.
 //!
 //! Spec: OCI image-spec v1.1.1 `manifest.md`, "Guidelines for Artifact Usage"; what cosign 3 writes.
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::bundle::BUNDLE_MEDIA_TYPE;
 use super::json::{Shape, brief};
+use super::statement::STATEMENT_MEDIA_TYPE;
 use crate::error::Refusal;
 
 /// The configuration of a manifest that needs none: its content.
@@ -15,7 +16,10 @@ pub const EMPTY_CONFIG: &[u8] = b"{}";
 const CONTENT: &str = "dev.sigstore.bundle.content";
 /// The annotation that tells the type of the predicate before the bundle is read.
 pub const PREDICATE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
-const CREATED: &str = "org.opencontainers.image.created";
+/// The annotation that tells the same of a statement that lies by itself.
+pub const STATEMENT_PREDICATE_ANNOTATION: &str = "in-toto.io/predicate-type";
+/// The annotation that tells when a manifest was made.
+pub const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 
 /// Writes the manifest that attaches a bundle to `subject`. `created` is a time as RFC 3339 has it.
 ///
@@ -26,26 +30,62 @@ pub fn bundle_manifest(
     predicate_type: &str,
     created: Option<&str>,
 ) -> Vec<u8> {
+    attaching(
+        subject,
+        (BUNDLE_MEDIA_TYPE, bundle),
+        &bundle_annotations(predicate_type, created),
+        &Annotations::new(),
+    )
+}
+
+/// Writes the manifest that attaches a statement which nobody signed to `subject`, as `oras attach` would and with the annotation of
+/// BuildKit. `created` is a time as RFC 3339 has it.
+///
+/// The manifest needs two blobs: the statement, and [`EMPTY_CONFIG`].
+pub fn statement_manifest(
+    subject: &Descriptor,
+    statement: &[u8],
+    predicate_type: &str,
+    created: Option<&str>,
+) -> Vec<u8> {
+    let of_layer =
+        Annotations::from([(STATEMENT_PREDICATE_ANNOTATION.to_owned(), predicate_type.to_owned())]);
+    let mut annotations = of_layer.clone();
+    annotations.extend(created.map(|created| (CREATED_ANNOTATION.to_owned(), created.to_owned())));
+    attaching(subject, (STATEMENT_MEDIA_TYPE, statement), &annotations, &of_layer)
+}
+
+/// A manifest without a configuration and with one layer, of the same type as itself.
+fn attaching(
+    subject: &Descriptor,
+    (media_type, content): (&str, &[u8]),
+    annotations: &Annotations,
+    of_layer: &Annotations,
+) -> Vec<u8> {
+    let mut layer = json!({
+        "mediaType": media_type,
+        "digest": Digest::sha256(content),
+        "size": content.len(),
+    });
+    if let (Some(layer), false) = (layer.as_object_mut(), of_layer.is_empty()) {
+        layer.insert("annotations".to_owned(), json!(of_layer));
+    }
     json!({
         "schemaVersion": 2,
         "mediaType": MediaType::OCI_MANIFEST,
-        "artifactType": BUNDLE_MEDIA_TYPE,
+        "artifactType": media_type,
         "config": {
             "mediaType": MediaType::OCI_EMPTY,
             "digest": Digest::sha256(EMPTY_CONFIG),
             "size": EMPTY_CONFIG.len(),
         },
-        "layers": [{
-            "mediaType": BUNDLE_MEDIA_TYPE,
-            "digest": Digest::sha256(bundle),
-            "size": bundle.len(),
-        }],
+        "layers": [layer],
         "subject": {
             "mediaType": subject.media_type,
             "digest": subject.digest,
             "size": subject.size,
         },
-        "annotations": bundle_annotations(predicate_type, created),
+        "annotations": annotations,
     })
     .to_string()
     .into_bytes()
@@ -57,7 +97,7 @@ pub fn bundle_annotations(predicate_type: &str, created: Option<&str>) -> Annota
         (CONTENT.to_owned(), "dsse-envelope".to_owned()),
         (PREDICATE_ANNOTATION.to_owned(), predicate_type.to_owned()),
     ]);
-    annotations.extend(created.map(|created| (CREATED.to_owned(), created.to_owned())));
+    annotations.extend(created.map(|created| (CREATED_ANNOTATION.to_owned(), created.to_owned())));
     annotations
 }
 

@@ -1,6 +1,7 @@
 //! Statements: that a predicate holds for some subjects.
 //!
-//! Spec: in-toto attestation framework v1.0 `spec/v1/statement.md`, `resource_descriptor.md`.
+//! Spec: in-toto attestation framework v1.0 `spec/v1/statement.md`, `resource_descriptor.md`; v0.1 `spec/v0.1/statement.md`, which
+//! reads alike.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ pub const STATEMENT_MEDIA_TYPE: &str = "application/vnd.in-toto+json";
 pub const SIGNED_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 const TYPE: &str = "https://in-toto.io/Statement/v1";
+/// What cosign and BuildKit write to this day; the members are the same.
+const TYPE_BEFORE: &str = "https://in-toto.io/Statement/v0.1";
 
 /// What a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +96,14 @@ impl Statement {
         if subjects.is_empty() || subjects.iter().any(|subject| subject.digests.is_empty()) {
             return Err(StatementError::NoSubject);
         }
-        Ok(Self {
+        let statement = Self {
             subjects,
             predicate_type: predicate_type.to_owned(),
             predicate: predicate.map_err(|error| StatementError::Json(error.to_string()))?,
-        })
+        };
+        // The predicate lies deeper in it than by itself.
+        check_json(&statement.encode())?;
+        Ok(statement)
     }
 
     /// States that an image is signed, as cosign 3 does it.
@@ -127,6 +133,18 @@ impl Statement {
         self.subjects.iter().any(|subject| subject.digests.contains(digest))
     }
 
+    /// Refuses a statement that is about something else, or says something else.
+    pub(super) fn expect(&self, digest: &Digest, predicate_type: &str) -> Result<(), Refusal> {
+        if self.predicate_type() != predicate_type {
+            let found = brief(self.predicate_type());
+            return Err(Refusal::Bad(format!("its predicate is of type {found:?}, not {predicate_type:?}")));
+        }
+        if !self.is_about(digest) {
+            return Err(Refusal::Bad(format!("it is not about {digest}")));
+        }
+        Ok(())
+    }
+
     /// The bytes that are signed: one object, without spaces but for those in the predicate.
     pub fn encode(&self) -> Vec<u8> {
         let subject = self.subjects.iter().map(|subject| WrittenSubject {
@@ -151,7 +169,7 @@ impl Statement {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let mut top = Members::of_document(bytes, "the statement")?;
         let kind = top.text("_type")?;
-        if kind != TYPE {
+        if ![TYPE, TYPE_BEFORE].contains(&kind.as_str()) {
             return Err(Shape(format!("the statement is of type {:?}, not {TYPE:?}", brief(&kind))).into());
         }
         let subjects: Result<Vec<Subject>, Shape> = top.list("subject")?.into_iter().map(subject).collect();

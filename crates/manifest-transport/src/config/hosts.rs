@@ -23,6 +23,8 @@ pub struct Hosts {
     /// The registries by `host[:port]`.
     #[serde(default)]
     pub host: BTreeMap<String, HostConfig>,
+    /// The policy that images must meet when they are added: a file, or the word `default` for that of containers' tools.
+    pub policy: Option<PathBuf>,
 }
 
 /// How one registry is spoken to.
@@ -56,6 +58,9 @@ impl Hosts {
     pub fn read(file: ConfigFile<'_>) -> Result<Self, ConfigError> {
         let mut hosts: Self = read(file.path, file.text)?;
         let directory = file.path.parent().unwrap_or(Path::new(""));
+        if let Some(policy) = hosts.policy.as_mut().filter(|policy| *policy != Path::new("default")) {
+            *policy = directory.join(&*policy);
+        }
         for (name, host) in &mut hosts.host {
             if name.is_empty() || name.contains(['/', '@', ' ']) {
                 let why = "a host is written as in registry.example.com or localhost:5000";

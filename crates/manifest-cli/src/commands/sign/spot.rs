@@ -1,6 +1,6 @@
 //! Where something lies that is to be signed.
 
-use manifest_core::{Digest, Tag};
+use manifest_core::{Digest, Reference, Tag};
 use manifest_publish::Effort;
 use manifest_transport::{Location, Place, Transport, Which};
 
@@ -12,19 +12,44 @@ use crate::named::{Named, load};
 
 /// A list or an image at one place.
 #[derive(Debug)]
-pub(super) struct Spot {
-    pub(super) location: Location,
+pub(in crate::commands) struct Spot {
+    pub(in crate::commands) location: Location,
     /// As it can be given again.
-    pub(super) target: String,
+    pub(in crate::commands) target: String,
     /// The tag as which it is signed.
-    pub(super) tag: Option<String>,
+    pub(in crate::commands) tag: Option<String>,
     /// What it is, where that is known before.
     digest: Option<Digest>,
 }
 
 impl Spot {
+    /// Its place, and which of the manifests there is meant, for somebody who only reads.
+    pub(crate) fn look(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
+        match transport.open(&self.location) {
+            Some((place, which)) => Ok((place, self.digest.map_or(which, Which::from))),
+            None => Err(CliError::Misuse(
+                format!("{} cannot be read from", self.target),
+                "docker://…, oci:… and archives can",
+            )),
+        }
+    }
+
+    /// The reference by which it is asked for: what was typed, or the tag that it was pushed to.
+    pub(crate) fn reference(&self) -> Option<Reference> {
+        let Location::Registry(reference) = &self.location else { return None };
+        let Some(digest) = self.digest else { return Some(reference.clone()) };
+        let repository = Reference::from(reference.repository());
+        let tag = self.tag.as_ref().and_then(|tag| tag.parse().ok());
+        Some(
+            tag.map_or_else(
+                || repository.clone().with_digest(digest),
+                |tag| repository.clone().with_tag(tag),
+            ),
+        )
+    }
+
     /// Its place, and which of the manifests there is meant.
-    pub(super) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
+    pub(in crate::commands) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
         match (transport.open(&self.location), &self.location) {
             (Some((place, which)), Location::Registry(_) | Location::Layout(..)) => {
                 Ok((place, self.digest.map_or(which, Which::from)))
@@ -38,8 +63,13 @@ impl Spot {
     }
 }
 
-/// The places of what is named: it has one, and a list in the store all those that it was pushed to last.
-pub(super) async fn spots(context: &Context, text: &str) -> Result<Vec<Spot>, CliError> {
+/// The places of what is named: it has one, and a list in the store all those that it was pushed to last. `done` is what happens
+/// there, in words.
+pub(in crate::commands) async fn spots(
+    context: &Context,
+    text: &str,
+    done: &str,
+) -> Result<Vec<Spot>, CliError> {
     let name = match Named::parse(text)? {
         Named::Elsewhere(location) => {
             let tag = match &location {
@@ -56,7 +86,7 @@ pub(super) async fn spots(context: &Context, text: &str) -> Result<Vec<Spot>, Cl
     let pushed = record.pushed().ok_or_else(|| CliError::NotPushed(shown(&record)))?;
     if pushed.digest != record.encoded().digest {
         context.ui.note(format_args!(
-            "{} is another one than what was pushed; {} is signed, which is there",
+            "{} is another one than what was pushed; {} is {done}, which is there",
             shown(&record),
             pushed.digest
         ));
