@@ -1,4 +1,4 @@
-//! SEC-80: what is not exactly one signature over one literal packet.
+//! SEC-58, SEC-80: what is not exactly one signature over one literal packet.
 
 use std::sync::LazyLock;
 
