@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::{Duration, Instant};
 
 use manifest_core::Digest;
-use manifest_testkit::{FakeRegistry, Image, Ran, Workspace};
+use manifest_testkit::{FakeRegistry, Image, Index, Ran, Workspace};
 use serde_json::{Value, json};
 
 use super::memory::run;
@@ -97,6 +97,23 @@ fn many_signatures_of_one_large_payload_take_no_memory() {
     let digest = scene.registry.put_blob("app", large.clone());
     scene.attach(&(0..900).map(|number| layer(&digest, large.len(), number)).collect::<Vec<_>>());
     scene.refused();
+}
+
+/// SEC-54: signatures of many images, which are read at once.
+#[test]
+fn large_signatures_of_many_images_take_no_memory() {
+    let mut scene = Scene::new();
+    let images: Vec<Image> = (0..24).map(|at| Image::new("linux/amd64").layer(format!("{at}"))).collect();
+    let list = Index::of(&images.iter().collect::<Vec<_>>()).push_to(&scene.registry, "app", "1");
+    let large = vec![b' '; 4 << 20];
+    let digest = scene.registry.put_blob("app", large.clone());
+    let digests: Vec<Digest> = images.iter().map(Image::digest).chain([list]).collect();
+    for image in digests {
+        scene.image = image;
+        scene.attach(&[layer(&digest, large.len(), 1), layer(&digest, large.len(), 2)]);
+        scene.simple(1, &large[1..]);
+    }
+    assert!(scene.refused().stderr.contains("and 24 more of 25"));
 }
 
 /// SEC-58.

@@ -124,7 +124,7 @@ pub(crate) enum Signal {
 #[derive(Debug)]
 pub(crate) struct NotSigned {
     /// The worst of the answers, in a word.
-    kind: &'static str,
+    answer: &'static str,
     text: String,
     /// Where it is, as it can be given again.
     pub(crate) target: String,
@@ -138,27 +138,13 @@ impl NotSigned {
         let others = if more > 0 { format!("; and {more} more of {all}") } else { String::new() };
         let of = if count == all && all == 1 { String::new() } else { format!("{name}: ") };
         let text = format!("{target} is not signed as it must be: {of}{}{others}", worst.text());
-        Some(Self { kind: kind(&worst), text, target: target.to_owned() })
-    }
-
-    /// The worst of the answers, in a word.
-    pub(crate) const fn kind(&self) -> &'static str {
-        self.kind
+        Some(Self { answer: worst.kind(), text, target: target.to_owned() })
     }
 }
 
 impl fmt::Display for NotSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-/// The kind of the error for an answer.
-fn kind(refused: &Refused) -> &'static str {
-    match refused.kind() {
-        "unknown-key" => "unknown_key",
-        "bad" => "bad_signature",
-        other => other,
     }
 }
 

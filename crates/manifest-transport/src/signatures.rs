@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use manifest_core::{Digest, Reference};
+use tokio::sync::Semaphore;
 
 use crate::config::Lookaside;
 use crate::error::TransportError;
@@ -33,6 +34,9 @@ pub const MAX_SIGNATURES: usize = 128;
 
 /// All signatures of one image together have at most so many bytes.
 const MAX_ALL: usize = 8 << 20;
+
+/// Directories are read one after another: it is quick, and each thread keeps the memory that it has used.
+static READERS: Semaphore = Semaphore::const_new(1);
 
 /// The simple signatures of the images in a repository.
 #[derive(Clone, Debug)]
@@ -87,17 +91,27 @@ impl Signatures {
     /// [`MAX_SIGNATURES`], [`TransportError::TooLarge`] for more than [`MAX_SIGNATURE`] bytes in one of them or 8 MiB in
     /// all.
     pub async fn read(&self, digest: &Digest) -> Result<Vec<Bytes>, TransportError> {
+        self.read_within(digest, MAX_ALL).await
+    }
+
+    /// The same, where there is room for so many bytes in all and no more.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`TransportError::TooLarge`] also above `room`.
+    pub async fn read_within(&self, digest: &Digest, room: usize) -> Result<Vec<Bytes>, TransportError> {
+        let room = room.min(MAX_ALL);
         if self.registry.keeps_signatures().await? {
-            return self.registry.signatures(&self.path, digest).await;
+            return self.registry.signatures(&self.path, digest, room).await;
         }
         let Some(store) = self.settings.signatures.lookaside(&self.reference) else { return Ok(Vec::new()) };
         let name = self.name(digest);
         let found = match store {
             Lookaside::Directory(root) => {
                 let directory = root.join(&name);
-                blocking(&directory.clone(), move || directory::read(&directory)).await?
+                let _turn = READERS.acquire().await.ok();
+                blocking(&directory.clone(), move || directory::read(&directory, room)).await?
             }
-            Lookaside::Web(base) => web::read(&self.http, &self.settings, base, &name).await?,
+            Lookaside::Web(base) => web::read((&self.http, &self.settings), base, &name, room).await?,
         };
         if found.gap {
             let text = format!(
@@ -183,14 +197,14 @@ impl fmt::Display for Signatures {
 }
 
 /// Counts signatures, and their bytes, while they are read.
-fn check_room(what: &str, so_far: &[Bytes], next: &Bytes) -> Result<(), TransportError> {
+fn check_room(what: &str, so_far: &[Bytes], next: &Bytes, room: usize) -> Result<(), TransportError> {
     if so_far.len() >= MAX_SIGNATURES {
         return Err(TransportError::TooManySignatures(what.to_owned(), MAX_SIGNATURES));
     }
     let all: usize = so_far.iter().map(Bytes::len).sum();
-    if all + next.len() > MAX_ALL {
+    if all + next.len() > room {
         let what = format!("the signatures at {what}");
-        return Err(TransportError::TooLarge { what, limit: MAX_ALL as u64 });
+        return Err(TransportError::TooLarge { what, limit: room as u64 });
     }
     Ok(())
 }

@@ -96,7 +96,9 @@ pub(crate) async fn collect(
     if descriptor.size > limit as u64 {
         return Err(TransportError::TooLarge { what, limit: limit as u64 });
     }
-    let mut content = bytes::BytesMut::new();
+    // All at once: what grows is in memory twice while it does.
+    let room = usize::try_from(descriptor.size).map_or(limit, |size| size.min(limit));
+    let mut content = bytes::BytesMut::with_capacity(room);
     while let Some(piece) = blob.next().await {
         content.extend_from_slice(&piece?);
     }

@@ -71,9 +71,9 @@ impl CliError {
             Self::NotPushed(_) => meaning("not_pushed", 3)
                 .hint("manifest push LIST --sign-key FILE signs while it pushes; docker://HOST/REPOSITORY:TAG names what is there"),
             Self::Verify(error) => verify(error),
-            Self::NotVerified(not_signed) => meaning(not_signed.kind(), 10)
+            Self::NotVerified(not_signed) => answer(not_signed.answer)
                 .hint(format!("manifest signatures {} shows the signatures that there are", not_signed.target)),
-            Self::NotLetIn(not_signed) => meaning(not_signed.kind(), 10)
+            Self::NotLetIn(not_signed) => answer(not_signed.answer)
                 .hint("nothing was added; --policy FILE names another policy, --policy none asks none"),
             Self::Policy(error) => policy(error),
             Self::Output(_) | Self::Start(_) => meaning("io", 12),
@@ -383,6 +383,18 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Io(_, _, error) => io_error(error, "no name was changed in the layout", None),
         TransportError::Tls { .. } => meaning("tls", 12),
         _ => meaning("bug", 70),
+    }
+}
+
+/// The worst answer to whether something is signed.
+fn answer(word: &str) -> Meaning {
+    match word {
+        "bad" => meaning("bad_signature", 10),
+        "unknown-key" => meaning("unknown_key", 10),
+        "expired" => meaning("expired", 10),
+        "unreadable" => meaning("unreadable", 10),
+        "rejected" => meaning("rejected", 10),
+        _ => meaning("unsigned", 10),
     }
 }
 

@@ -16,10 +16,10 @@ use super::{Signature, SignatureForm};
 use crate::error::PublishError;
 
 /// Bytes of signatures of one manifest and form that are read.
-const MAX_BYTES: u64 = 8 << 20;
+const MAX_BYTES: u64 = 6 << 20;
 
 /// Bytes of signatures of one manifest that may be in memory beside those of many others.
-const LIGHT: u64 = 256 << 10;
+const LIGHT: usize = 256 << 10;
 
 /// Signatures of one manifest and form that are read.
 const MAX_SIGNATURES: usize = 1_000;
@@ -40,15 +40,11 @@ pub struct FoundSignature {
 /// Room for the signatures of many manifests that are read at once. What is large waits for its turn, so that memory stays
 /// bounded, whatever somebody has attached to each of them.
 #[derive(Debug)]
-pub(crate) struct Room {
-    heavy: Semaphore,
-    unknown: Semaphore,
-}
+pub(crate) struct Room(Semaphore);
 
 impl Default for Room {
     fn default() -> Self {
-        // How large simple signatures are is known when they are there.
-        Self { heavy: Semaphore::new(1), unknown: Semaphore::new(2) }
+        Self(Semaphore::new(1))
     }
 }
 
@@ -57,20 +53,19 @@ impl Default for Room {
 pub(crate) struct Share<'a> {
     room: &'a Room,
     used: u64,
-    heavy: Option<SemaphorePermit<'a>>,
-    unknown: Option<SemaphorePermit<'a>>,
+    turn: Option<SemaphorePermit<'a>>,
 }
 
 impl<'a> Share<'a> {
     pub(crate) const fn of(room: &'a Room) -> Self {
-        Self { room, used: 0, heavy: None, unknown: None }
+        Self { room, used: 0, turn: None }
     }
 
     /// Waits until there is room for so many bytes more. Nobody waits twice, so that two cannot wait for one another.
     async fn take(&mut self, bytes: u64) {
         self.used = self.used.saturating_add(bytes);
-        if self.used > LIGHT && self.heavy.is_none() {
-            self.heavy = self.room.heavy.acquire().await.ok();
+        if self.used > LIGHT as u64 && self.turn.is_none() {
+            self.turn = self.room.0.acquire().await.ok();
         }
     }
 }
@@ -84,7 +79,6 @@ pub(crate) async fn find(
     share: &mut Share<'_>,
 ) -> Result<Vec<FoundSignature>, PublishError> {
     let mut found = Vec::new();
-    // First, since it may have to wait, and holds nothing yet.
     if let Some(simple) = simple.filter(|_| forms.contains(&SignatureForm::Simple)) {
         found.extend(simple_within(simple, digest, share).await?);
     }
@@ -111,22 +105,18 @@ async fn simple_within(
     digest: &Digest,
     share: &mut Share<'_>,
 ) -> Result<Vec<FoundSignature>, TransportError> {
-    share.unknown = share.room.unknown.acquire().await.ok();
-    let found = match simple_signatures(simple, digest).await {
+    let mut read = simple_signatures(simple, digest, LIGHT).await;
+    if matches!(read, Err(TransportError::TooLarge { .. })) {
+        share.take(LIGHT as u64 + 1).await;
+        read = simple_signatures(simple, digest, usize::MAX).await;
+    }
+    match read {
         Err(error @ (TransportError::TooManySignatures(..) | TransportError::TooLarge { .. })) => {
             let (form, at) = (SignatureForm::Simple, "signature-1".to_owned());
-            vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }]
+            Ok(vec![FoundSignature { form, at, signature: Err(unreadable(&error)) }])
         }
-        found => found?,
-    };
-    let size = |found: &FoundSignature| match &found.signature {
-        Ok(Signature::Simple(bytes)) => bytes.len() as u64,
-        _ => 0,
-    };
-    if found.iter().map(size).sum::<u64>() <= LIGHT {
-        share.unknown = None;
+        found => found,
     }
-    Ok(found)
 }
 
 /// Finds all signatures of a manifest, in all forms; with `simple` ([`Transport::signatures`]) those that are no images, too.
@@ -178,28 +168,30 @@ async fn attached_within(
         let found = FoundSignature { form, at: tag.to_string(), signature: Err(no) };
         return Ok((Some(tagged), vec![found]));
     };
-    let mut found = Vec::new();
-    // Several keys may have signed the same payload.
-    let mut known: BTreeMap<Digest, Result<Bytes, Refusal>> = BTreeMap::new();
+    let mut found: Vec<FoundSignature> = Vec::new();
+    // Several keys may have signed the same payload: where it stands.
+    let mut known: BTreeMap<(Digest, u64), usize> = BTreeMap::new();
     for layer in image.layers.iter().take(MAX_SIGNATURES) {
-        let payload = match known.get(&layer.digest) {
+        let again =
+            known.get(&(layer.digest, layer.size)).and_then(|at| found.get(*at)).map(|one| &one.signature);
+        let payload = match again {
             _ if layer.media_type.as_str() != PAYLOAD_MEDIA_TYPE => Err(not_a_payload(layer)),
             // Each signature has a copy of it.
-            Some(Ok(payload)) if payload.len() as u64 > left => Err(too_much()),
-            Some(payload) => {
-                let size = payload.as_ref().map_or(0, Bytes::len) as u64;
+            Some(Ok(Signature::Cosign(one))) if one.payload().len() as u64 > left => Err(too_much()),
+            Some(Ok(Signature::Cosign(one))) => {
+                let size = one.payload().len() as u64;
                 left = left.saturating_sub(size);
                 share.take(size).await;
-                payload.clone()
+                Ok(one.payload().to_vec())
             }
-            None => {
+            Some(Err(refusal)) => Err(refusal.clone()),
+            _ => {
                 share.take(layer.size.min(left)).await;
-                let payload = small(place, layer, &mut left, MAX_PAYLOAD_SIZE).await?;
-                known.insert(layer.digest, payload.clone());
-                payload
+                known.insert((layer.digest, layer.size), found.len());
+                small(place, layer, &mut left, MAX_PAYLOAD_SIZE).await?.map(Vec::from)
             }
         };
-        let signature = payload.and_then(|payload| CosignSignature::from_layer(layer, payload.to_vec()));
+        let signature = payload.and_then(|payload| CosignSignature::from_layer(layer, payload));
         let at = format!("{tag} {}", layer.digest);
         found.push(FoundSignature { form, at, signature: signature.map(Signature::Cosign) });
     }
@@ -280,11 +272,14 @@ fn is_attestation(annotations: &manifest_core::Annotations) -> bool {
 pub(super) async fn simple_signatures(
     simple: &Signatures,
     digest: &Digest,
+    room: usize,
 ) -> Result<Vec<FoundSignature>, TransportError> {
-    let numbered = simple.read(digest).await?.into_iter().enumerate().map(|(at, signature)| FoundSignature {
-        form: SignatureForm::Simple,
-        at: format!("signature-{}", at + 1),
-        signature: Ok(Signature::Simple(signature)),
+    let numbered = simple.read_within(digest, room).await?.into_iter().enumerate().map(|(at, signature)| {
+        FoundSignature {
+            form: SignatureForm::Simple,
+            at: format!("signature-{}", at + 1),
+            signature: Ok(Signature::Simple(signature)),
+        }
     });
     Ok(numbered.collect())
 }

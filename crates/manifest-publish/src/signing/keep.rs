@@ -317,7 +317,7 @@ impl<'a> Keeper<'a> {
     async fn put_simple(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         let digest = &claim.subject.digest;
         let Some(simple) = &self.simple else { return Ok(0) };
-        let found = simple_signatures(simple, digest).await?;
+        let found = simple_signatures(simple, digest, usize::MAX).await?;
         let missing = missing(by, claim, &found);
         for by in &missing {
             if let Signature::Simple(message) = self.made(by, claim).await? {

@@ -73,7 +73,7 @@ async fn unsigned<'b>(
     let found = match (form, &name.simple) {
         (SignatureForm::Cosign, _) => attached(&place, digest).await?.1,
         (SignatureForm::Bundle, _) => bundles(&place, digest, ReferrersAt::Anywhere).await?,
-        (SignatureForm::Simple, Some(simple)) => simple_signatures(simple, digest).await?,
+        (SignatureForm::Simple, Some(simple)) => simple_signatures(simple, digest, usize::MAX).await?,
         (SignatureForm::Simple, None) => Vec::new(),
     };
     Ok(missing(by, claim, &found))

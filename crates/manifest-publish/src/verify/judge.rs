@@ -79,8 +79,8 @@ fn by_keys(
 ) -> Result<Answer, VerifyError> {
     let mut verified = Verified::default();
     for one in found {
-        let key = one.signature.clone().map_err(CheckError::Refused);
-        match key.and_then(|signature| counts(keys, check, about, &signature)) {
+        let signature = one.signature.as_ref().map_err(|refusal| refusal.clone().into());
+        match signature.and_then(|signature| counts(keys, check, about, signature)) {
             Ok(key) => verified.by.push(voucher(one, key)),
             Err(CheckError::Refused(refusal)) => verified.passed_over.push(passed_over(one, refusal)),
             Err(CheckError::Key(source)) => return Err(unusable("a key", source)),
@@ -139,7 +139,7 @@ fn by_policy(
     let mut unreadable = Vec::new();
     let (mut known, mut signatures) = (Vec::new(), Vec::new());
     for one in found {
-        match one.signature.clone().and_then(|signature| of_policy(&signature)) {
+        match one.signature.as_ref().map_err(Clone::clone).and_then(of_policy) {
             Ok(signature) => {
                 known.push(one);
                 signatures.push(signature);

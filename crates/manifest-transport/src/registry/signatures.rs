@@ -57,7 +57,13 @@ impl Registry {
     }
 
     /// The signatures of a manifest.
-    pub(crate) async fn signatures(&self, path: &str, digest: &Digest) -> Result<Vec<Bytes>, TransportError> {
+    pub(crate) async fn signatures(
+        &self,
+        path: &str,
+        digest: &Digest,
+        room: usize,
+    ) -> Result<Vec<Bytes>, TransportError> {
+        let limit = room.min(MAX_LIST);
         let request = self.signatures_request(Method::GET, path, digest).await?;
         let mut retry = 0;
         loop {
@@ -67,10 +73,10 @@ impl Registry {
                 200 => refuse_page(&response)?,
                 _ => return Err(self.error(response, || request.label()).await),
             }
-            match response.bytes(MAX_LIST).await {
+            match response.bytes(limit).await {
                 Ok(Some(body)) => return parse(&request.label(), &body),
                 Ok(None) => {
-                    return Err(TransportError::TooLarge { what: request.label(), limit: MAX_LIST as u64 });
+                    return Err(TransportError::TooLarge { what: request.label(), limit: limit as u64 });
                 }
                 Err(cause) => {
                     drop(response);
@@ -92,7 +98,7 @@ impl Registry {
         let place = format!("the registry {}", self.host);
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for round in 0..NAMES {
-            let there = self.signatures(path, digest).await?;
+            let there = self.signatures(path, digest, MAX_LIST).await?;
             if there.iter().any(|one| one == signature) {
                 // Behind a name that was taken it is ours, of which only the answer was lost.
                 return Ok(if round == 0 { Kept::Already(place) } else { Kept::Added(place) });

@@ -21,11 +21,11 @@ const PREFIX: &str = "signature-";
 const LOOKS: usize = 8;
 
 /// Reads the signatures of an image, up to the first number that is free.
-pub(super) fn read(directory: &Path) -> Result<Found, TransportError> {
+pub(super) fn read(directory: &Path, room: usize) -> Result<Found, TransportError> {
     let mut found = Found::default();
     for number in 1..=MAX_SIGNATURES + 1 {
-        let Some(signature) = read_one(&path(directory, number))? else { break };
-        check_room(&directory.display().to_string(), &found.signatures, &signature)?;
+        let Some(signature) = read_one(&path(directory, number), room)? else { break };
+        check_room(&directory.display().to_string(), &found.signatures, &signature, room)?;
         found.signatures.push(signature);
     }
     found.gap = found.signatures.is_empty() && path(directory, 2).exists();
@@ -40,7 +40,7 @@ pub(super) fn add(root: &Path, name: &str, signature: &[u8]) -> Result<Kept, Tra
     for number in 1..=MAX_SIGNATURES {
         let path = path(&directory, number);
         for _ in 0..LOOKS {
-            match read_one(&path)? {
+            match read_one(&path, MAX_SIGNATURE)? {
                 Some(found) if found == signature => return Ok(Kept::Already(path.display().to_string())),
                 Some(_) => break,
                 None => {}
@@ -97,19 +97,23 @@ fn numbers(directory: &Path) -> io::Result<Vec<usize>> {
 }
 
 /// Reads a signature; none when there is no such file.
-fn read_one(path: &Path) -> Result<Option<Bytes>, TransportError> {
+fn read_one(path: &Path, room: usize) -> Result<Option<Bytes>, TransportError> {
     let failed = |error| TransportError::Io("read", path.to_owned(), error);
     let file = match open_file(path, Links::Follow) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(failed)?,
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_SIGNATURE as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > MAX_SIGNATURE {
-        return Err(TransportError::TooLarge {
-            what: path.display().to_string(),
-            limit: MAX_SIGNATURE as u64,
-        });
+    let limit = MAX_SIGNATURE.min(room);
+    let too_large = || TransportError::TooLarge { what: path.display().to_string(), limit: limit as u64 };
+    // What it says of itself may change while it is read.
+    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(length + 1);
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > limit {
+        return Err(too_large());
     }
     Ok(Some(bytes.into()))
 }

@@ -11,23 +11,23 @@ use crate::settings::Settings;
 
 /// Reads the signatures below `base`, one after another until one is not there.
 pub(super) async fn read(
-    http: &Http,
-    settings: &Settings,
+    (http, settings): (&Http, &Settings),
     base: &Url,
     name: &str,
+    room: usize,
 ) -> Result<Found, TransportError> {
-    let mut found = Found::default();
+    let (mut found, limit) = (Found::default(), MAX_SIGNATURE.min(room));
     for number in 1..=MAX_SIGNATURES + 1 {
         let request = request(settings, base, (name, number), Method::GET)?;
         let label = request.label();
-        let (response, body) = http.send_and_read(request, MAX_SIGNATURE).await?;
+        let (response, body) = http.send_and_read(request, limit).await?;
         match (response.status(), body) {
             (StatusCode::NOT_FOUND, _) => break,
             (status, _) if !status.is_success() => return Err(response.refusal().await),
-            (_, None) => return Err(TransportError::TooLarge { what: label, limit: MAX_SIGNATURE as u64 }),
+            (_, None) => return Err(TransportError::TooLarge { what: label, limit: limit as u64 }),
             (_, Some(signature)) => {
                 refuse_page(&response)?;
-                check_room(base.as_str(), &found.signatures, &signature)?;
+                check_room(base.as_str(), &found.signatures, &signature, room)?;
                 found.signatures.push(signature);
             }
         }
