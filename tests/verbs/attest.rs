@@ -255,6 +255,8 @@ fn what_is_no_predicate_is_refused_before_anything_is_sent() {
     }
     cli.fails(3, &format!("attest --predicate {file}.gone --type spdx {to}")).says("file_not_found", &[]);
     cli.fails(2, &format!("attest --predicate {file} {to}")).says("misuse", &["--type"]);
+    cli.fails(2, &format!("attest --predicate {file} --type spdx --sign-passphrase-file secret {to}"))
+        .says("misuse", &["no key", "--sign-key"]);
     cli.fails(2, &format!("attest --predicate {file} --type spdx --each --platform linux/amd64 {to}"))
         .says("misuse", &[]);
     assert_eq!(registry.requests().len(), 0, "nothing was asked for");

@@ -45,7 +45,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
             cli.fails(2, &format!("push app {there} {arguments}")).says("misuse", &[says]);
         }
     }
-    cli.fails(2, &format!("push app {there} --signature-format cosign")).says("misuse", &["no key is given"]);
+    for how in ["--signature-format cosign", "--sign-passphrase-file secret"] {
+        cli.fails(2, &format!("push app {there} {how}")).says("misuse", &["no key is given"]);
+    }
     cli.fails(7, &format!("sign {there} --sign-key ../manifest-sign/tests/fixtures/sigstore/ed25519.pub"));
     assert_eq!(registry.requests().len(), before, "something was sent");
 }

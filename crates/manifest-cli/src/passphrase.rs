@@ -26,6 +26,11 @@ pub(crate) struct PassphraseArgs {
 }
 
 impl PassphraseArgs {
+    /// Whether a passphrase is given on the command line, which without a key is a mistake; one in the environment is not.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.sign_passphrase_file.is_some()
+    }
+
     /// Opens the key in `file`; a passphrase is looked for only when it turns out to be locked.
     ///
     /// A sigstore key is always encrypted, if with an empty passphrase. That is tried before anybody is asked, and when the given

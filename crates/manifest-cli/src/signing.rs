@@ -122,7 +122,9 @@ impl SignArgs {
                  signing without a key needs servers, and is not supported",
             ));
         }
-        if !self.has_keys() && (!self.signature_format.is_empty() || self.sign_identity.is_some()) {
+        let says_how =
+            !self.signature_format.is_empty() || self.sign_identity.is_some() || self.passphrase.is_named();
+        if says_how && !self.has_keys() {
             return Err(CliError::Misuse(
                 "it is said how to sign, and no key is given".to_owned(),
                 "--sign-key FILE or --sign-by FINGERPRINT gives one",

@@ -74,6 +74,12 @@ pub(crate) struct Attest {
 
 impl Attest {
     pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+        if self.passphrase.is_named() && self.sign_key.is_none() {
+            return Err(CliError::Misuse(
+                "a passphrase is given, and no key".to_owned(),
+                "--sign-key FILE gives one; without it the statement is attached unsigned",
+            ));
+        }
         let json = read(&self.predicate)?;
         let predicate = Predicate::new(&self.r#type, json).map_err(PublishError::from)?;
         let by = self.sign_key.as_deref().map(|file| self.signer(context, file)).transpose()?;

@@ -32,6 +32,9 @@ use crate::tags::written;
 /// long. Whoever has read the tag just before has set it by then.
 const SECOND_LOOK: Duration = Duration::from_millis(250);
 
+/// Why something cannot have simple signatures.
+pub(super) const ONLY_IN_REGISTRIES: &str = "only images in registries can have them";
+
 /// How often they may be gone again.
 const ROUNDS: u32 = 8;
 
@@ -316,7 +319,10 @@ impl<'a> Keeper<'a> {
     /// Signatures that are no images; how many were written.
     async fn put_simple(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         let digest = &claim.subject.digest;
-        let Some(simple) = &self.simple else { return Ok(0) };
+        let Some(simple) = &self.simple else {
+            let (target, form) = (self.place.to_string(), SignatureForm::Simple);
+            return Err(PublishError::CannotHold { target, form, why: ONLY_IN_REGISTRIES.to_owned() });
+        };
         let found = simple_signatures(simple, digest, usize::MAX).await?;
         let missing = missing(by, claim, &found);
         for by in &missing {

@@ -9,7 +9,7 @@ use manifest_store::Publications;
 use manifest_transport::{Fetched, Place, Transport};
 
 use super::find::attachment_tag;
-use super::keep::{Around, Name};
+use super::keep::{Around, Name, ONLY_IN_REGISTRIES};
 use super::{Keeper, SignatureForm, Signed, Signing};
 use crate::course::Course;
 use crate::error::{MAX_NESTING, PublishError};
@@ -85,7 +85,7 @@ async fn check(
     let entries = entries.iter().map(|entry| &entry.digest).filter(|_| signing.children);
     if uses(SignatureForm::Simple) {
         let Some(simple) = &name.simple else {
-            return refuse(SignatureForm::Simple, "only images in registries can have them".to_owned());
+            return refuse(SignatureForm::Simple, ONLY_IN_REGISTRIES.to_owned());
         };
         simple.ready().await?;
     }

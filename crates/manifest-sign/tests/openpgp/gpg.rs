@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use manifest_core::Digest;
 use manifest_sign::openpgp::{
-    GpgSettings, GpgSigner, NewKey, OpenPgpSigner, OpenPgpVerifier, RsaBits, certificates, generate,
-    public_certificate,
+    GeneratedKey, GpgSettings, GpgSigner, NewKey, OpenPgpSigner, OpenPgpVerifier, RsaBits, certificates,
+    generate, public_certificate,
 };
 use manifest_sign::{Passphrase, Payload, PayloadType, SignError, Signer};
 use tempfile::TempDir;
@@ -120,18 +120,22 @@ fn opened(certificate: &[u8], message: &[u8]) -> (Vec<u8>, String) {
     (opened.payload, opened.key.as_str().to_owned())
 }
 
+fn made_by_us(passphrase: &Passphrase) -> GeneratedKey {
+    let new = NewKey {
+        user_id: "made by us",
+        bits: RsaBits::Rsa3072,
+        passphrase: Some(passphrase),
+        created: SystemTime::now(),
+        valid_for: None,
+    };
+    generate(&new).unwrap()
+}
+
 #[test]
 fn gnupg_reads_what_our_keys_sign() {
     let home = Home::new();
     let passphrase = sesame();
-    let new = NewKey {
-        user_id: "made by us",
-        bits: RsaBits::Rsa3072,
-        passphrase: Some(&passphrase),
-        created: SystemTime::now(),
-        valid_for: None,
-    };
-    let made = generate(&new).unwrap();
+    let made = made_by_us(&passphrase);
     home.import(&made.certificate);
     let mut signers = vec![OpenPgpSigner::open(&made.secret, None, Some(&passphrase), now()).unwrap()];
     for name in ["rsa.asc", "ed25519.asc", "locked-rsa.asc", "locked-ed25519.asc", "subkey.asc"] {
@@ -154,14 +158,7 @@ fn gnupg_reads_what_our_keys_sign() {
 fn gnupg_takes_a_key_that_we_made_and_locked() {
     let home = Home::new();
     let passphrase = sesame();
-    let new = NewKey {
-        user_id: "made by us",
-        bits: RsaBits::Rsa3072,
-        passphrase: Some(&passphrase),
-        created: SystemTime::now(),
-        valid_for: None,
-    };
-    let made = generate(&new).unwrap();
+    let made = made_by_us(&passphrase);
     home.import(&made.secret);
     let settings = GpgSettings { passphrase: Some(passphrase), ..home.settings() };
     let message = GpgSigner::open(settings, made.key.as_str()).unwrap().sign(b"{}").unwrap();
