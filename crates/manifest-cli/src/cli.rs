@@ -80,8 +80,10 @@ pub(crate) struct Global {
     help: Option<bool>,
 }
 
-/// The verbs.
+/// The verbs. What a verb takes is put together only for the one that is asked for: for all it takes longer than all
+/// else that happens before the verb begins.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Create(Box<commands::create::Create>),
     Add(Box<commands::add::Add>),
@@ -99,11 +101,13 @@ pub(crate) enum Command {
     Registry(commands::registry::Registry),
     Export(Box<commands::export::Export>),
     Import(commands::import::Import),
+    #[command(alias = "list")]
     Ls(commands::ls::Ls),
     Exists(commands::exists::Exists),
     Refresh(Box<commands::refresh::Refresh>),
     Cache(commands::cache::Cache),
     Rm(commands::rm::Rm),
+    #[command(alias = "copy")]
     Cp(commands::cp::Cp),
     Tag(commands::tag::Tag),
     Untag(commands::untag::Untag),

@@ -24,14 +24,22 @@ const LEAVE: Duration = Duration::from_millis(800);
 /// Runs the program as its process: arguments, environment and streams are those of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let whole = || {
-        let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-        let environment = Environment::of_process();
-        no_core_dumps();
-        run(std::env::args_os(), environment, out, err)
-    };
-    // What panics has told so on standard error; it must never look like a success.
-    ExitCode::from(std::panic::catch_unwind(whole).unwrap_or(BUG))
+    bugs_end_the_program();
+    let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    let environment = Environment::of_process();
+    no_core_dumps();
+    ExitCode::from(run(std::env::args_os(), environment, out, err))
+}
+
+/// A panic, in whatever thread, is told on standard error and ends the program with the exit code of a bug: it must never
+/// look like a success, nor be taken for a fault of a connection that one may try again. The journal and the commits of
+/// the store are made for an end at any moment.
+fn bugs_end_the_program() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(BUG.into());
+    }));
 }
 
 /// Runs the program and returns its exit code; the first argument is the program's name.
@@ -44,7 +52,7 @@ pub fn run(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &arguments, out, err),
+        Err(error) => return usage(&with_all_verbs(error, &arguments), &arguments, out, err),
     };
     let global = cli.global.clone();
     let volume = match (global.quiet, global.verbose) {
@@ -68,6 +76,13 @@ pub fn run(
             error.exit()
         }
     }
+}
+
+/// The same error or help by a command line that knows what each verb is about and takes.
+fn with_all_verbs(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let mut whole = Cli::command();
+    whole.build();
+    whole.try_get_matches_from(arguments).err().unwrap_or(error)
 }
 
 /// Tells what is wrong with the arguments, or prints the help that was asked for.

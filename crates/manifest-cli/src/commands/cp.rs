@@ -12,7 +12,7 @@ use crate::report::ListReport;
 ///
 /// The copy has the same bytes, entries and sources. Its history begins with the copying.
 #[derive(Clone, Debug, Args)]
-#[command(alias = "copy", after_help = "Example:\n  manifest cp app:1.0 app:1.1")]
+#[command(after_help = "Example:\n  manifest cp app:1.0 app:1.1")]
 pub(crate) struct Cp {
     /// The list or image: its name, its id, or at least 12 digits of its id
     source: String,

@@ -17,9 +17,7 @@ use crate::words::{ago, size, time};
 ///
 /// With --quiet only the ids.
 #[derive(Clone, Debug, Args)]
-#[command(
-    alias = "list",
-    after_help = "\
+#[command(after_help = "\
 Examples:
   manifest ls
   manifest ls --filter name='app:*' --filter platform=linux/arm64
@@ -32,8 +30,7 @@ Filters:
   holder=PATTERN             one who holds it
   older-than=TIME            it was not changed for that long, as in 12h or 30d
   TEXT                       what its id, its digest or one of its names begins with
-Of filters with the same key one must fit, and of each key one."
-)]
+Of filters with the same key one must fit, and of each key one.")]
 pub(crate) struct Ls {
     /// Show only what fits; may be repeated
     #[arg(long, short, value_name = "[KEY=]TEXT")]
