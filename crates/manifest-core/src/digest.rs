@@ -119,9 +119,7 @@ impl Digest {
 
     /// The hash in lower-case hex, without the algorithm.
     pub fn hex(&self) -> String {
-        let mut hex = String::with_capacity(self.algorithm.hex_len());
-        self.push_hex(&mut hex);
-        hex
+        self.hex_after(&[])
     }
 
     /// Whether `content` has this digest.
@@ -129,22 +127,18 @@ impl Digest {
         self.algorithm.digest(content) == *self
     }
 
-    fn push_hex(&self, to: &mut String) {
-        // Two digits for each byte, taken from a table: a list has tens of thousands.
-        let hash = self.bytes.iter().take(self.algorithm.hex_len() / 2);
-        to.extend(
-            hash.filter_map(|byte| PAIRS.get(usize::from(*byte)))
-                .filter_map(|pair| str::from_utf8(pair).ok()),
-        );
-    }
-
     /// The whole text: algorithm, colon, hex.
     fn text(&self) -> String {
-        let mut text = String::with_capacity(8 + self.algorithm.hex_len());
-        text.push_str(self.algorithm.as_str());
-        text.push(':');
-        self.push_hex(&mut text);
-        text
+        self.hex_after(&[self.algorithm.as_str(), ":"])
+    }
+
+    fn hex_after(&self, parts: &[&str]) -> String {
+        // Two digits for each byte, taken from a table, and all seen to be text at once: a list has tens of thousands.
+        let mut text = Vec::with_capacity(8 + self.algorithm.hex_len());
+        parts.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+        let hash = self.bytes.iter().take(self.algorithm.hex_len() / 2);
+        hash.filter_map(|byte| PAIRS.get(usize::from(*byte))).for_each(|pair| text.extend_from_slice(pair));
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 

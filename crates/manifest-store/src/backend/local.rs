@@ -173,12 +173,23 @@ impl Local {
             }
         }
         self.sync_dir(&self.root)?;
-        // It comes last and vouches for the rest.
+        // It comes last and vouches for the rest. What is being written has no lock, so that a collector whose clock is
+        // ahead may take it for a leftover: then it is written once more.
+        match self.put_version() {
+            Err(error) if is(&error, io::ErrorKind::NotFound) && self.layout()? == Layout::Incomplete => {
+                self.put_version()
+            }
+            other => other,
+        }
+    }
+
+    /// Writes what says that the store is complete, unless somebody else has.
+    fn put_version(&self) -> Result<(), StoreError> {
         match self.put(&self.root, "version", "version", &[VERSION_FILE.as_bytes()], Existing::Keep) {
             // Somebody else made the store at the same time; what this one was writing may be tidied away by now.
-            Err(StoreError::Io(_, _, error))
-                if error.kind() == io::ErrorKind::AlreadyExists
-                    || (error.kind() == io::ErrorKind::NotFound && self.layout()? == Layout::Complete) =>
+            Err(error)
+                if is(&error, io::ErrorKind::AlreadyExists)
+                    || (is(&error, io::ErrorKind::NotFound) && self.layout()? == Layout::Complete) =>
             {
                 self.sync_dir(&self.root)
             }
@@ -355,6 +366,11 @@ impl Local {
             _ => self.sync_dir(dir),
         }
     }
+}
+
+/// Whether it is this that the disk refused.
+fn is(error: &StoreError, kind: io::ErrorKind) -> bool {
+    matches!(error, StoreError::Io(_, _, error) if error.kind() == kind)
 }
 
 /// Refuses a store of another version.

@@ -2,6 +2,7 @@
 
 use manifest_core::{Digest, Encoded, Format, List};
 
+use super::file::both;
 use super::{Content, DocumentKey, Header, Record, Stamp, digests, read_back};
 use crate::history::{Beside, Revert, difference};
 use crate::{Draft, StoreError};
@@ -33,15 +34,20 @@ impl Record {
         let (format, sources, base) = (header.format, header.sources.clone(), header.base.clone());
         Ok((Draft { list, format, sources, base }, Opened { header, document, entries }))
     }
+
+    /// Whether its document is what was encoded.
+    fn reads_back(&self) -> Result<(), StoreError> {
+        match &self.content {
+            Content::List(list) => read_back(&self.document, list),
+            Content::Image(_) => Ok(()),
+        }
+    }
 }
 
 impl Opened {
     /// Encodes what became of the draft, checks that it reads back, and writes the change into the history.
     pub(crate) fn settle(self, draft: Draft, stamp: &Stamp) -> Result<Settled, StoreError> {
         let document = encode(&draft.list, draft.format, (&self.document, self.header.format))?;
-        if document.digest != self.document.digest {
-            read_back(&document, &draft.list)?;
-        }
         self.commit(draft, document, None, stamp)
     }
 
@@ -81,9 +87,13 @@ impl Opened {
         header.document = DocumentKey::of(&document);
         header.updated = stamp.when;
         header.history.push(change);
+        // What was just encoded is read once more before it counts; what an undo brings back was read.
+        let unread = if same_document || restores.is_some() { 0 } else { document.bytes.len() };
         let record = Record { header, content: Content::List(list), document };
-        let head = record.file_head()?;
-        Ok(Settled::Changed(record, head))
+        let read = || if unread > 0 { record.reads_back() } else { Ok(()) };
+        let (read, head) = both(unread, read, || record.file_head());
+        read?;
+        Ok(Settled::Changed(record, head?))
     }
 }
 

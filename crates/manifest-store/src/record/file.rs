@@ -78,7 +78,7 @@ impl Record {
 }
 
 /// Does two pieces of work; on two threads when what they work on has so many bytes that it is worth it.
-fn both<A: Send, B>(size: usize, one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+pub(super) fn both<A: Send, B>(size: usize, one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
     if size < WORTH_A_THREAD {
         return (one(), other());
     }
