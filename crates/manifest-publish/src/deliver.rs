@@ -191,8 +191,9 @@ impl Delivery<'_> {
             (how, step.blob.size)
         };
         let own = stream::iter(own)
-            .map(|step| async move {
-                Ok::<_, PublishError>(settled(step, self.bring(step, target, progress).await?))
+            .map(|step| {
+                let bring = Box::pin(self.bring(step, target, progress));
+                async move { Ok::<_, PublishError>(settled(step, bring.await?)) }
             })
             .buffer_unordered(jobs)
             .try_collect::<Vec<_>>();
