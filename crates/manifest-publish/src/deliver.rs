@@ -191,9 +191,8 @@ impl Delivery<'_> {
             (how, step.blob.size)
         };
         let own = stream::iter(own)
-            .map(|step| {
-                let bring = Box::pin(self.bring(step, target, progress));
-                async move { Ok::<_, PublishError>(settled(step, bring.await?)) }
+            .map(|step| async move {
+                Ok::<_, PublishError>(settled(step, self.bring(step, target, progress).await?))
             })
             .buffer_unordered(jobs)
             .try_collect::<Vec<_>>();

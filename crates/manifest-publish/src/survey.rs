@@ -180,8 +180,7 @@ impl Survey<'_> {
         let kept = AtomicU64::new(0);
         for _ in 0..=MAX_NESTING {
             let surveyed: Vec<Surveyed> = stream::iter(level)
-                // In a box, which goes when it is done: what waits for connections and time remembers who asked longer.
-                .map(|wanted| Box::pin(self.look(wanted, target, is_new, &kept)))
+                .map(|wanted| self.look(wanted, target, is_new, &kept))
                 .buffered(jobs)
                 .try_collect()
                 .await?;

@@ -9,7 +9,6 @@ use manifest_core::{
 };
 use manifest_store::{Cache, Sources, Store};
 use manifest_transport::{Fetched, Location, Place, Transport};
-use tokio::sync::Semaphore;
 
 use crate::cached::Known;
 use crate::check::{
@@ -19,9 +18,6 @@ use crate::error::PublishError;
 use crate::gate::{Gates, Refusal, runnable};
 use crate::push::Content;
 use crate::survey::Origins;
-
-/// How many things are read from the store at once: each takes a thread for as long.
-const FROM_STORE_AT_ONCE: usize = 8;
 
 /// Which entries are compared with their configurations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,14 +82,12 @@ pub async fn judge_truth(
     let entries: BTreeMap<Digest, &Descriptor> =
         runnable(content.entries).map(|(entry, _)| (entry.digest, entry)).collect();
     let Content { sources, here, .. } = content;
-    let remembered = remembered(entries.keys(), sources, &store.cache()).await;
-    let origins = Origins { transport, sources, here };
-    let looking = Looking { origins, store, options, remembered, turns: Semaphore::new(FROM_STORE_AT_ONCE) };
+    let remembered = remembered(entries.keys(), sources, &store.cache(), jobs).await;
+    let looking = Looking { origins: Origins { transport, sources, here }, store, options, remembered };
     let seen: BTreeMap<Digest, Seen> = stream::iter(entries)
         .map(|(digest, entry)| {
             let looking = &looking;
-            let look = Box::pin(looking.look(entry));
-            async move { Ok::<_, PublishError>((digest, look.await?)) }
+            async move { Ok::<_, PublishError>((digest, looking.look(entry).await?)) }
         })
         .buffer_unordered(jobs)
         .try_collect()
@@ -196,8 +190,6 @@ struct Looking<'a> {
     store: &'a Store,
     options: &'a TruthOptions,
     remembered: BTreeMap<Digest, Bytes>,
-    /// Who reads from the store.
-    turns: Semaphore,
 }
 
 impl Looking<'_> {
@@ -265,7 +257,6 @@ impl Looking<'_> {
         if let Some(bytes) = self.remembered.get(digest) {
             return Some(bytes.clone());
         }
-        let _turn = self.turns.acquire().await.ok()?;
         // What is damaged is told of by whoever needs it.
         self.store.blobs().bytes(digest, limit).await.ok().flatten().map(Bytes::from)
     }
@@ -277,14 +268,15 @@ async fn remembered(
     entries: impl Iterator<Item = &Digest>,
     sources: &Sources,
     cache: &Cache,
+    jobs: usize,
 ) -> BTreeMap<Digest, Bytes> {
     let places: Vec<_> = entries.filter_map(|entry| Some((entry, sources.place_of(entry)?))).collect();
     let typed: BTreeSet<String> = places.iter().filter_map(|(_, source)| name(&source.from)).collect();
     let mut all = BTreeMap::new();
-    find(typed, cache, &mut all).await;
+    find(typed, cache, jobs, &mut all).await;
     let others = places.iter().filter(|(entry, _)| !all.contains_key(*entry));
     let pinned = others.filter_map(|(entry, source)| name(&format!("{}@{entry}", source.place))).collect();
-    find(pinned, cache, &mut all).await;
+    find(pinned, cache, jobs, &mut all).await;
     all
 }
 
@@ -296,10 +288,9 @@ fn name(text: &str) -> Option<String> {
     }
 }
 
-async fn find(names: BTreeSet<String>, cache: &Cache, all: &mut BTreeMap<Digest, Bytes>) {
-    let mut found = stream::iter(names)
-        .map(|name| async move { cache.find(&name).await })
-        .buffer_unordered(FROM_STORE_AT_ONCE);
+async fn find(names: BTreeSet<String>, cache: &Cache, jobs: usize, all: &mut BTreeMap<Digest, Bytes>) {
+    let mut found =
+        stream::iter(names).map(|name| async move { cache.find(&name).await }).buffer_unordered(jobs);
     // What cannot be read is as good as forgotten.
     while let Some(cached) = found.next().await {
         let documents = cached.ok().flatten().into_iter().flat_map(|cached| cached.documents);
