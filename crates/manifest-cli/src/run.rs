@@ -208,3 +208,32 @@ async fn interrupted() -> Signal {
     }
     std::future::pending().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Ends the process that it runs in, which is the one that the next test starts.
+    #[test]
+    #[ignore = "it ends its process"]
+    fn with_a_bug() {
+        bugs_end_the_program();
+        let there = std::thread::spawn(|| panic!("what should never happen"));
+        drop(there.join());
+        std::process::exit(0);
+    }
+
+    #[test]
+    fn a_bug_in_any_thread_ends_the_program_with_its_exit_code() {
+        let program = std::env::current_exe().unwrap();
+        let ended = Command::new(program)
+            .args(["--ignored", "--exact", "--nocapture", "run::tests::with_a_bug"])
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(BUG.into()));
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(told.contains("what should never happen"), "{told}");
+    }
+}
