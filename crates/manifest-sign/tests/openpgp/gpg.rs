@@ -192,7 +192,7 @@ fn gnupg_is_given_the_passphrase() {
     let home = Home::new();
     let fingerprint = home.key("locked", "ed25519", "open sesame");
     // Its agent knows the passphrase from making the key.
-    let forget = || program("gpgconf", ["--kill", "all"].map(OsStr::new), home.path());
+    let forget = || program("gpgconf", ["--reload", "gpg-agent"].map(OsStr::new), home.path());
     let with = |passphrase: Option<Passphrase>| {
         let settings = GpgSettings { passphrase, ..home.settings() };
         forget();
