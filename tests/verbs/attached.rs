@@ -376,3 +376,101 @@ fn signatures_stay_behind_where_they_are_to_be_removed() {
     assert!(is_there(&note()) && is_there(&sbom_of(&one())));
     assert!(!is_there(&Attachment::referrer(&list(), bundle, "a signature")));
 }
+
+/// Puts a list of what is there around lists, as a tag.
+fn list_of(registry: &FakeRegistry, repository: &str, tag: &str, entries: &[Descriptor]) -> Descriptor {
+    let entry = |entry: &Descriptor| json!({ "mediaType": entry.media_type, "digest": entry.digest, "size": entry.size });
+    let entries: Vec<Value> = entries.iter().map(entry).collect();
+    let bytes =
+        json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": entries }).to_string();
+    registry.put_manifest(repository, tag, MediaType::OCI_INDEX.as_str(), bytes.clone());
+    described(MediaType::OCI_INDEX, bytes.as_bytes())
+}
+
+#[test]
+fn what_is_attached_to_anything_in_lists_in_lists_goes_along_and_nothing_is_asked_twice() {
+    let (cli, from) = (Cli::new(), FakeRegistry::start());
+    from.serve_referrers();
+    index().push_to(&from, "src", "index");
+    let middle = list_of(&from, "src", "middle", &[list()]);
+    // An image that lists at all levels name.
+    let image = described(one().media_type(), &one().manifest());
+    let outer = list_of(&from, "src", "1", &[middle.clone(), image]);
+    let attached = [
+        Attachment::referrer(&middle, "text/note", "of the list in the list"),
+        note(),
+        signed(),
+        sbom_of(&two()),
+        sbom_of(&one()),
+    ];
+    for one in &attached {
+        one.push_to(&from, "src", None);
+    }
+    for digest in [middle.digest, list().digest, two().digest()] {
+        let by = digest.to_string();
+        Attachment::signatures(&[("payload", &by)]).push_to(&from, "src", Some(&sig(digest, "sig")));
+    }
+    cli.ok(&format!("create app --from docker://{}/src:1", from.address()));
+    for with in ["--with referrers,signatures --dry-run", "--with referrers,signatures"] {
+        let target = FakeRegistry::start();
+        target.serve_referrers();
+        from.clear_requests();
+        let report = cli.json(&format!("push app docker://{}/app:1 {with}", target.address()));
+        let mut asked: Vec<String> = from
+            .requests()
+            .iter()
+            .map(|request| format!("{:?} {}", request.method, request.target))
+            .filter(|at| !at.contains("/blobs/"))
+            .collect();
+        asked.sort();
+        let twice: Vec<_> = asked.windows(2).filter(|two| two[0] == two[1]).collect();
+        assert_eq!(twice, [&[""; 0]; 0], "asked for twice");
+        for digest in [outer.digest, middle.digest, list().digest, one().digest(), two().digest()] {
+            let of = |at: &&String| at.contains("/referrers/") && at.contains(&digest.hex());
+            assert_eq!(asked.iter().filter(of).count(), 1, "{digest} in {asked:#?}");
+        }
+        let outcome = &report["targets"][0]["attached"];
+        if with.ends_with("--dry-run") {
+            assert_eq!(outcome["plan"].as_array().unwrap().len(), 8);
+            continue;
+        }
+        assert_eq!(
+            (&outcome["referrers"]["written"], &outcome["signatures"]["written"]),
+            (&json!(5), &json!(3))
+        );
+        for one in &attached {
+            assert!(target.manifest("app", &one.digest().to_string()).is_some());
+        }
+        assert_eq!(layers(&target, &sig(two().digest(), "sig")), [two().digest().to_string()]);
+        // The list alone.
+        let alone =
+            format!("push app docker://{}/app:2 --all=false --with referrers,signatures", target.address());
+        let outcome = &cli.json(&alone)["targets"][0]["attached"];
+        assert_eq!(outcome["referrers"], json!({ "present": 0, "written": 0, "merged": 0, "kept": 0 }));
+    }
+}
+
+/// As deep as they may lie, and one level more.
+#[test]
+fn what_is_attached_is_looked_for_as_deep_as_lists_may_lie() {
+    let (cli, from) = (Cli::new(), FakeRegistry::start());
+    from.serve_referrers();
+    index().push_to(&from, "src", "index");
+    sbom_of(&one()).push_to(&from, "src", None);
+    let mut list = list();
+    for depth in 1..=9 {
+        list = list_of(&from, "src", &depth.to_string(), &[list]);
+        if depth < 8 {
+            continue;
+        }
+        let target = FakeRegistry::start();
+        cli.ok(&format!("create app{depth} --from docker://{}/src:{depth}", from.address()));
+        let push = format!("push app{depth} docker://{}/app:1 --with referrers", target.address());
+        if depth == 8 {
+            assert_eq!(cli.json(&push)["targets"][0]["attached"]["referrers"]["written"], 1);
+        } else {
+            cli.fails(7, &push).says("bad_content", &["more than 8 levels deep"]);
+            assert_eq!(target.requests().iter().filter(|request| !request.method.reads()).count(), 0);
+        }
+    }
+}

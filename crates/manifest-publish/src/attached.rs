@@ -1,4 +1,4 @@
-//! What is attached to a list and its entries, and goes along with them: referrers, and signatures under tags.
+//! What is attached to a list and everything in it, and goes along with that: referrers, and signatures under tags.
 
 mod bring;
 mod find;
@@ -13,6 +13,7 @@ use manifest_sign::sigstore::{BUNDLE_MEDIA_TYPE, PREDICATE_ANNOTATION, SIGNED_PR
 use manifest_transport::{Fetched, Place, TransportError};
 use serde::{Deserialize, Serialize};
 
+use crate::survey::Manifests;
 use crate::tags::Found;
 
 pub(crate) use sign::{config, put_config};
@@ -27,9 +28,9 @@ pub const MAX_REFERRERS: usize = 10_000;
 #[serde(rename_all = "camelCase", default)]
 #[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
 pub struct With {
-    /// Manifests whose `subject` is the list or one of its entries, and what refers to these in turn.
+    /// Manifests whose `subject` is the list or something in it, and what refers to these in turn.
     pub referrers: bool,
-    /// cosign's signatures, attestations and bills of materials of the list and its entries, which stand under the tags
+    /// cosign's signatures, attestations and bills of materials of the list and everything in it, which stand under the tags
     /// `sha256-….sig`, `.att` and `.sbom`.
     pub signatures: bool,
     /// Whether signatures stay behind all the same: the tags `sha256-….sig`, and referrers that are signatures.
@@ -153,9 +154,10 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// All that is attached to the list and its entries at their sources.
+/// All that is attached to the list and everything in it at their sources.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
+    manifests: Manifests,
     /// Those that refer to others come after them.
     referrers: Vec<Referrer>,
     signatures: Vec<Signature>,

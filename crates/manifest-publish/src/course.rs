@@ -17,7 +17,7 @@ use crate::parcel::archive;
 use crate::plan::BlobStep;
 use crate::progress::{Progress, Step};
 use crate::push::{Content, Effort, Published, PushOptions, Target};
-use crate::survey::{Manifests, Origins};
+use crate::survey::Origins;
 use crate::tags::{Before, set};
 use crate::together::seats;
 
@@ -167,7 +167,7 @@ impl<'a> Course<'a> {
         progress: &dyn Progress,
     ) -> Result<(), PublishError> {
         let carriers = carriers(self.options.jobs);
-        let manifests = &Manifests::default();
+        let manifests = attached.manifests();
         let (seat, may_be_new) = (None, false);
         let delivery = Delivery { course: *self, carriers: &carriers, manifests, seat, attached, may_be_new };
         let lots_on: Vec<_> = lots.iter_mut().filter(|lot| lot.is_on()).collect();

@@ -7,7 +7,10 @@ use manifest_core::{Descriptor, Digest, Platform, Slot};
 
 /// What a list must be to be published.
 ///
-/// Only entries that run somewhere count: attestations, artifacts and entries without a platform are passed over.
+/// Only entries that run somewhere count: attestations, artifacts and entries without a platform are passed over. What a list in
+/// the list names counts as far as [`judge_truth`](crate::judge_truth) follows it: it must be allowed, and be one of its
+/// platform in its own list; but it does not stand for a platform that is required or was there, since clients such as
+/// docker and podman do not look for one in lists in lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "filled with ..Default::default()")]
 pub struct Gates {
@@ -30,11 +33,15 @@ pub enum Refusal {
     Missing {
         /// The platform, as it was required.
         required: Platform,
+        /// The lists in the list in which it is all the same, the outermost first; none when it is in none that was followed.
+        only_in: Vec<Digest>,
     },
     /// An entry is for a platform that is not allowed.
     NotAllowed {
         /// The entry.
         entry: Digest,
+        /// The lists in the list that it lies in, the outermost first.
+        within: Vec<Digest>,
         /// Its platform.
         platform: Platform,
     },
@@ -44,6 +51,8 @@ pub enum Refusal {
         platform: Platform,
         /// The entries.
         entries: Vec<Digest>,
+        /// The lists in the list that they lie in, the outermost first.
+        within: Vec<Digest>,
     },
     /// A tag would stand for fewer platforms than it does.
     Shrinks {
@@ -56,6 +65,8 @@ pub enum Refusal {
     Untrue {
         /// The entry.
         entry: Digest,
+        /// The lists in the list that it lies in, the outermost first.
+        within: Vec<Digest>,
         /// What is wrong, as a sentence without a full stop.
         what: String,
     },
@@ -63,6 +74,8 @@ pub enum Refusal {
     OtherMachine {
         /// The entry.
         entry: Digest,
+        /// The lists in the list that it lies in, the outermost first.
+        within: Vec<Digest>,
         /// What is wrong, as a sentence without a full stop.
         what: String,
     },
@@ -71,20 +84,35 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { required } => write!(f, "there is no entry for {required}, which is required"),
-            Self::NotAllowed { entry, platform } => {
-                write!(f, "{entry} is for {platform}, which is not among the platforms allowed")
+            Self::Missing { required, only_in } => {
+                write!(f, "there is no entry for {required}, which is required")?;
+                let Some((last, around)) = only_in.split_last() else { return Ok(()) };
+                write!(f, "; one is in the list {last}{}, where many clients do not look", Within(around))
             }
-            Self::Duplicate { platform, entries } => {
-                write!(f, "{} entries are for {platform}: {}", entries.len(), listed(entries))
+            Self::NotAllowed { entry, within, platform } => {
+                let within = Within(within);
+                write!(f, "{entry}{within} is for {platform}, which is not among the platforms allowed")
+            }
+            Self::Duplicate { platform, entries, within } => {
+                let (count, within) = (entries.len(), Within(within));
+                write!(f, "{count} entries{within} are for {platform}: {}", listed(entries))
             }
             Self::Shrinks { target, lost } => {
                 write!(f, "{target} would lose {}, which it has now", listed(lost))
             }
-            Self::Untrue { entry, what } | Self::OtherMachine { entry, what } => {
-                write!(f, "of {entry}, {what}")
+            Self::Untrue { entry, within, what } | Self::OtherMachine { entry, within, what } => {
+                write!(f, "of {entry}{}, {what}", Within(within))
             }
         }
+    }
+}
+
+/// The lists in the list that something lies in, as the next words after it.
+pub(crate) struct Within<'a>(pub(crate) &'a [Digest]);
+
+impl fmt::Display for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().rev().try_for_each(|list| write!(f, " in the list {list}"))
     }
 }
 
@@ -95,22 +123,29 @@ fn listed<T: fmt::Display>(all: &[T]) -> String {
 impl Gates {
     /// What is wrong with a list as it stands, whatever it would replace.
     pub fn judge(&self, entries: &[Descriptor]) -> Vec<Refusal> {
-        let mut refusals: Vec<_> = self
-            .require
-            .iter()
-            .filter(|required| !runnable(entries).any(|(_, platform)| covers(required, platform)))
-            .map(|required| Refusal::Missing { required: required.clone() })
+        let missing = |required: &&Platform| !has(entries, required);
+        let missing = self.require.iter().filter(missing);
+        let mut refusals: Vec<_> = missing
+            .map(|required| Refusal::Missing { required: required.clone(), only_in: Vec::new() })
             .collect();
+        refusals.extend(self.judge_within(&[], entries));
+        refusals
+    }
+
+    /// What is wrong with a list that lies in others, the outermost first.
+    pub(crate) fn judge_within(&self, within: &[Digest], entries: &[Descriptor]) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
         if !self.allow.is_empty() {
             let refused = runnable(entries)
                 .filter(|(_, platform)| !self.allow.iter().any(|allowed| covers(allowed, platform)));
             refusals.extend(refused.map(|(entry, platform)| Refusal::NotAllowed {
                 entry: entry.digest,
+                within: within.to_vec(),
                 platform: platform.clone(),
             }));
         }
         if !self.allow_duplicates {
-            refusals.extend(duplicates(entries));
+            refusals.extend(duplicates(within, entries));
         }
         refusals
     }
@@ -138,6 +173,11 @@ pub(crate) fn runnable(entries: &[Descriptor]) -> impl Iterator<Item = (&Descrip
         .filter_map(|entry| Some((entry, entry.platform.as_ref()?)))
 }
 
+/// Whether a list has an entry for a platform that is required.
+pub(crate) fn has(entries: &[Descriptor], required: &Platform) -> bool {
+    runnable(entries).any(|(_, platform)| covers(required, platform))
+}
+
 /// Whether an entry of a platform is one of those that are `asked` for.
 fn covers(asked: &Platform, platform: &Platform) -> bool {
     let (asked, normal) = (asked.normalized(), platform.normalized());
@@ -148,7 +188,7 @@ fn covers(asked: &Platform, platform: &Platform) -> bool {
         && asked.os_features.iter().all(|feature| normal.os_features.contains(feature))
 }
 
-fn duplicates(entries: &[Descriptor]) -> impl Iterator<Item = Refusal> {
+fn duplicates(within: &[Digest], entries: &[Descriptor]) -> impl Iterator<Item = Refusal> {
     let mut slots = BTreeMap::<Slot, (Platform, BTreeSet<Digest>)>::new();
     for entry in entries {
         if let (Some(slot), Some(platform)) = (entry.slot(), &entry.platform) {
@@ -156,10 +196,9 @@ fn duplicates(entries: &[Descriptor]) -> impl Iterator<Item = Refusal> {
             digests.insert(entry.digest);
         }
     }
-    slots
-        .into_values()
-        .filter(|(_, digests)| digests.len() > 1)
-        .map(|(platform, digests)| Refusal::Duplicate { platform, entries: digests.into_iter().collect() })
+    slots.into_values().filter(|(_, digests)| digests.len() > 1).map(move |(platform, digests)| {
+        Refusal::Duplicate { platform, entries: digests.into_iter().collect(), within: within.to_vec() }
+    })
 }
 
 /// What a user misses when it is gone. Windows images are made anew for each patch, so that of their version the build
@@ -243,7 +282,11 @@ mod tests {
         let [refusal] = &gates.judge(&there)[..] else { panic!() };
         assert_eq!(
             *refusal,
-            Refusal::NotAllowed { entry: there[1].digest, platform: "linux/s390x".parse().unwrap() }
+            Refusal::NotAllowed {
+                entry: there[1].digest,
+                within: Vec::new(),
+                platform: "linux/s390x".parse().unwrap()
+            }
         );
     }
 

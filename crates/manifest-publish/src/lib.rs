@@ -8,6 +8,7 @@
 //! images from there into a store. [`probe()`] finds out what a registry can do. Nothing here edits lists, keeps records
 //! or prints.
 
+mod adder;
 mod attached;
 mod attest;
 mod cached;

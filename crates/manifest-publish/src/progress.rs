@@ -21,8 +21,8 @@ pub trait Progress: Send + Sync {
     /// A place sets a tag also where somebody else has moved it meanwhile, so that only publications that share a store are
     /// sure to see each other.
     fn not_compared(&self, _place: &Place) {}
-    /// A place lets signatures be added to others also where somebody else has added some meanwhile, so that only those that
-    /// share a store are sure to see each other.
+    /// A place lets signatures and attestations be added to others also where somebody else has added some meanwhile, so that
+    /// only those that share a store are sure to see each other.
     fn signatures_not_compared(&self, _place: &Place) {}
     /// Somebody else has moved a tag, and the publication begins again from what is there now.
     fn begins_again(&self, _why: &PublishError) {}

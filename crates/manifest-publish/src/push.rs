@@ -21,7 +21,7 @@ use crate::parcel::surveyed;
 use crate::plan::{Action, Plan};
 use crate::progress::{Progress, Step};
 use crate::signing::{SignStep, Signed, Signing, plan_signing};
-use crate::survey::{Manifests, Survey};
+use crate::survey::Survey;
 use crate::tags::Expected;
 
 /// What is to be published.
@@ -244,9 +244,9 @@ pub async fn dry_run(
     let (lots, union) = course.prepare(targets, &mut Past::default()).await?;
     let content = union.as_ref().map_or(content, |union| union.content(content.here));
     let course = Course { content, ..course };
-    let manifests = Manifests::default();
-    let survey = Survey { origins: course.origins(), options, manifests: &manifests, may_be_new: false };
     let attached = &Box::pin(Attached::find(content, course.origins(), options)).await?;
+    let manifests = attached.manifests();
+    let survey = Survey { origins: course.origins(), options, manifests, may_be_new: false };
     let (course, survey) = (&course, &survey);
     let plans = lots.into_iter().map(|lot| async move {
         let (target, tags) = (lot.target(), lot.finish().map(|outcome| outcome.tags));

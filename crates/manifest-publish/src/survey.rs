@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{Descriptor, Digest, Document, MediaType};
+use manifest_core::{Descriptor, Digest, Document, Kind, MediaType};
 use manifest_store::{Source, Sources};
 use manifest_transport::{Fetched, Location, LocationError, Place, Transport, TransportError};
 use tokio::sync::OnceCell;
@@ -75,6 +75,43 @@ fn wanted(entries: &[Descriptor], origins: Origins<'_>) -> Result<Vec<Wanted>, P
     entries.iter().filter(|entry| seen.insert(entry.digest)).map(one).collect()
 }
 
+/// The entries where they are read, and everything in the lists among them; each digest once.
+pub(crate) async fn everything(
+    entries: &[Descriptor],
+    origins: Origins<'_>,
+    manifests: &Manifests,
+    jobs: usize,
+) -> Result<Vec<(Digest, Place)>, PublishError> {
+    let mut level = wanted(entries, origins)?;
+    let mut seen: BTreeSet<Digest> = level.iter().map(|wanted| wanted.entry.digest).collect();
+    let mut found = Vec::new();
+    for _ in 0..=MAX_NESTING {
+        let lists = level.iter().filter(|wanted| wanted.entry.media_type.kind() == Kind::List);
+        let below: Vec<Vec<Wanted>> = stream::iter(lists)
+            .map(|list| Box::pin(in_list(list, manifests)))
+            .buffered(jobs.max(1))
+            .try_collect()
+            .await?;
+        found.extend(level.into_iter().map(|Wanted { entry, from }| (entry.digest, from)));
+        level = below.into_iter().flatten().filter(|wanted| seen.insert(wanted.entry.digest)).collect();
+        if level.is_empty() {
+            return Ok(found);
+        }
+    }
+    Err(too_deep(&level))
+}
+
+async fn in_list(list: &Wanted, manifests: &Manifests) -> Result<Vec<Wanted>, PublishError> {
+    let Wanted { entry, from } = list;
+    let failed = |source| PublishError::Copy { digest: entry.digest, from: from.to_string(), source };
+    let fetched = manifests.read(from, &entry.digest).await.map_err(failed)?;
+    check(entry, &fetched)?;
+    Ok(match fetched.document {
+        Document::List(list, _) => below(list.entries(), from).collect(),
+        Document::Image(_) => Vec::new(),
+    })
+}
+
 /// Announces to the target what will be copied there, so that one login is enough for all of it.
 pub(crate) async fn announce(
     entries: &[Descriptor],
@@ -104,7 +141,7 @@ pub(crate) fn all_from(
     Ok(true)
 }
 
-/// Manifests that one target had to read, for the others: by digest, as far as that takes little memory.
+/// Manifests that had to be read, for whoever needs them next: by digest, as far as that takes little memory.
 #[derive(Debug, Default)]
 pub(crate) struct Manifests {
     known: Mutex<BTreeMap<Digest, Arc<Once>>>,
@@ -116,7 +153,7 @@ type Once = OnceCell<(Bytes, MediaType)>;
 
 impl Manifests {
     /// Reads a manifest, unless it has been.
-    async fn read(&self, from: &Place, digest: &Digest) -> Result<Fetched, TransportError> {
+    pub(crate) async fn read(&self, from: &Place, digest: &Digest) -> Result<Fetched, TransportError> {
         let cell = match self.known.lock() {
             Ok(mut known) => Arc::clone(known.entry(*digest).or_default()),
             Err(_) => Arc::default(),
@@ -196,8 +233,7 @@ impl Survey<'_> {
                 return Ok(Plan::new(found, &|digest| known.contains(digest), target, foreign));
             }
         }
-        let deepest = level.first().map_or_else(|| Digest::sha256(b""), |wanted| wanted.entry.digest);
-        Err(PublishError::TooDeep(deepest))
+        Err(too_deep(&level))
     }
 
     async fn look(
@@ -247,13 +283,19 @@ pub(crate) fn check(entry: &Descriptor, fetched: &Fetched) -> Result<(), Publish
     Ok(())
 }
 
+fn too_deep(level: &[Wanted]) -> PublishError {
+    let deepest = level.first().map_or_else(|| Digest::sha256(b""), |wanted| wanted.entry.digest);
+    PublishError::TooDeep(deepest)
+}
+
 /// The children of a nested list; they are where the list is.
+fn below(children: &[Descriptor], from: &Place) -> impl Iterator<Item = Wanted> {
+    children.iter().map(|entry| Wanted { entry: entry.clone(), from: from.clone() })
+}
+
 fn children(found: &Surveyed) -> Vec<Wanted> {
     match found {
-        Surveyed::Missing(missing) => {
-            let entries = missing.children.iter().cloned();
-            entries.map(|entry| Wanted { entry, from: missing.from.clone() }).collect()
-        }
+        Surveyed::Missing(missing) => below(&missing.children, &missing.from).collect(),
         Surveyed::Present(_) => Vec::new(),
     }
 }

@@ -1,21 +1,20 @@
 //! Whether entries are what a list says of them, looked at before anything is sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod look;
+mod walk;
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use manifest_core::{
-    Descriptor, Digest, Document, ImageManifest, MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, Platform,
-};
-use manifest_store::{Cache, Sources, Store};
-use manifest_transport::{Fetched, Location, Place, Transport};
+use manifest_store::Store;
+use manifest_transport::Transport;
 
-use crate::cached::Known;
+use self::look::{Looking, Seen};
+use self::walk::Walked;
 use crate::check::{
     About, DeepLimits, Finding, LOOKED_INTO_AT_ONCE, Severity, Unchecked, check_programs, contradiction,
 };
+use crate::deliver::copy_error;
 use crate::error::PublishError;
-use crate::gate::{Gates, Refusal, runnable};
+use crate::gate::{Gates, Refusal};
 use crate::push::Content;
 use crate::survey::Origins;
 
@@ -42,6 +41,20 @@ pub struct TruthOptions {
     pub programs: Option<DeepLimits>,
 }
 
+impl TruthOptions {
+    const NOTHING: Self = Self { configs: CheckConfig::None, programs: None };
+
+    /// Whether nothing is compared.
+    const fn is_nothing(&self) -> bool {
+        matches!(self.configs, CheckConfig::None) && self.programs.is_none()
+    }
+
+    /// Whether something that is not at hand is read for it.
+    const fn reads(&self) -> bool {
+        matches!(self.configs, CheckConfig::All) || self.programs.is_some()
+    }
+}
+
 /// How far a list was compared with its entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,11 +72,13 @@ pub struct Truth {
 /// Compares a list with its entries: platforms with configurations, and programs with platforms where that is wanted.
 ///
 /// It belongs before [`push`](crate::push()), which does not do it itself. The gates that need nothing but the list are
-/// judged first. As for them, only entries that run somewhere count; lists in the list are not followed.
+/// judged first. As for them, only entries that run somewhere count. Lists in the list are followed as far as entries are looked
+/// at: where something is read for it to the end, elsewhere as far as they are at hand without a request. Their entries are
+/// judged by what they say of them, and by the gates as far as these speak of them ([`Gates`]).
 ///
 /// # Errors
 /// [`PublishError::Refused`] when the list is not what it must be; [`PublishError::Copy`] when what was asked for cannot be
-/// read. What is only looked at because it is at hand is passed over when it cannot be read.
+/// read; [`PublishError::TooDeep`]. What is only looked at because it is at hand is passed over when it cannot be read.
 pub async fn judge_truth(
     transport: &Transport,
     content: Content<'_>,
@@ -71,65 +86,46 @@ pub async fn judge_truth(
     (gates, options): (&Gates, &TruthOptions),
     jobs: usize,
 ) -> Result<Truth, PublishError> {
-    let refusals = gates.judge(content.entries);
-    if !refusals.is_empty() {
-        return Err(PublishError::Refused(refusals));
+    let mut refusals = gates.judge(content.entries);
+    // What is refused already is not worth a request.
+    let options = if refusals.is_empty() { options } else { &TruthOptions::NOTHING };
+    let origins = Origins { transport, sources: content.sources, here: content.here };
+    let walked = Looking::new(origins, store, options).walk(content.entries, jobs).await?;
+    for refusal in &mut refusals {
+        if let Refusal::Missing { required, only_in } = refusal {
+            *only_in = walked.list_with(required);
+        }
     }
+    refusals.extend(walked.lists.iter().flat_map(|(within, entries)| gates.judge_within(within, entries)));
     let mut truth = Truth::default();
-    if options.configs == CheckConfig::None && options.programs.is_none() {
-        return Ok(truth);
+    if options.configs != CheckConfig::None {
+        refusals.extend(truth.compare(&walked));
     }
-    let entries: BTreeMap<Digest, &Descriptor> =
-        runnable(content.entries).map(|(entry, _)| (entry.digest, entry)).collect();
-    let Content { sources, here, .. } = content;
-    let remembered = remembered(entries.keys(), sources, &store.cache(), jobs).await;
-    let looking = Looking { origins: Origins { transport, sources, here }, store, options, remembered };
-    let seen: BTreeMap<Digest, Seen> = stream::iter(entries)
-        .map(|(digest, entry)| {
-            let looking = &looking;
-            async move { Ok::<_, PublishError>((digest, looking.look(entry).await?)) }
-        })
-        .buffer_unordered(jobs)
-        .try_collect()
-        .await?;
-    let mut refusals = truth.compare(content.entries, &seen, options.configs);
     if let Some(limits) = &options.programs {
-        refusals.extend(truth.look_into(content.entries, &seen, limits).await?);
+        refusals.extend(truth.look_into(&walked, limits).await?);
     }
     if refusals.is_empty() { Ok(truth) } else { Err(PublishError::Refused(refusals)) }
 }
 
-/// What was read of an entry.
-struct Seen {
-    /// The manifest, and where its layers can be read, if both are known.
-    image: Result<(ImageManifest, Option<Place>), String>,
-    /// What its configuration says it is for, or why that is not known.
-    config: Result<Option<Platform>, String>,
-}
-
 impl Truth {
-    fn compare(
-        &mut self,
-        entries: &[Descriptor],
-        seen: &BTreeMap<Digest, Seen>,
-        configs: CheckConfig,
-    ) -> Vec<Refusal> {
+    fn compare(&mut self, walked: &Walked) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        for (entry, _) in runnable(entries).filter(|_| configs != CheckConfig::None) {
-            match seen.get(&entry.digest) {
-                None => {}
+        for entry in &walked.entries {
+            match walked.seen_of(entry) {
                 // An artifact has no such configuration.
-                Some(Seen { image: Ok((image, _)), .. }) if !image.has_platform() => {}
-                Some(Seen { config: Ok(config), .. }) => {
+                Some(Seen::Image { image, .. }) if !image.has_platform() => {}
+                Some(Seen::Image { config: Ok(config), .. }) => {
                     self.configs += 1;
-                    let untrue = config.as_ref().and_then(|config| contradiction(entry, config));
-                    refusals.extend(
-                        untrue.map(|finding| Refusal::Untrue { entry: entry.digest, what: finding.what }),
-                    );
+                    let untrue = config.as_ref().and_then(|config| contradiction(&entry.entry, config));
+                    refusals.extend(untrue.map(|Finding { what, .. }| {
+                        let (entry, within) = entry.way();
+                        Refusal::Untrue { entry, within, what }
+                    }));
                 }
-                Some(Seen { config: Err(why), .. }) => {
-                    self.unchecked_configs.push(Unchecked::new(entry.digest, entry, why));
+                Some(Seen::Image { config: Err(why), .. } | Seen::Not(why)) => {
+                    self.unchecked_configs.push(entry.unchecked(why));
                 }
+                None | Some(Seen::List(_)) => {}
             }
         }
         refusals
@@ -137,28 +133,31 @@ impl Truth {
 
     async fn look_into(
         &mut self,
-        entries: &[Descriptor],
-        seen: &BTreeMap<Digest, Seen>,
+        walked: &Walked,
         limits: &DeepLimits,
     ) -> Result<Vec<Refusal>, PublishError> {
         let mut images = Vec::new();
-        for (entry, platform) in runnable(entries) {
-            match seen.get(&entry.digest).map(|seen| &seen.image) {
-                Some(Ok((image, Some(place)))) if image.has_platform() => {
-                    images.push((entry, image, platform, place));
+        for entry in &walked.entries {
+            match (walked.seen_of(entry), &entry.place, &entry.entry.platform) {
+                (Some(Seen::Image { image, .. }), Some(place), Some(platform)) => {
+                    if image.has_platform() {
+                        images.push((entry, image, platform, place));
+                    }
                 }
-                None | Some(Ok((_, Some(_)))) => {}
-                Some(Ok((_, None))) => {
+                (Some(Seen::Image { .. }), None, _) => {
                     let why = "cannot be looked into, since nothing is known of where it comes from";
-                    self.unchecked_programs.push(Unchecked::new(entry.digest, entry, why));
+                    self.unchecked_programs.push(entry.unchecked(why));
                 }
-                Some(Err(why)) => self.unchecked_programs.push(Unchecked::new(entry.digest, entry, why)),
+                (Some(Seen::Not(why)), ..) => self.unchecked_programs.push(entry.unchecked(why)),
+                (None | Some(Seen::List(_) | Seen::Image { .. }), ..) => {}
             }
         }
         let looked: Vec<_> = stream::iter(images)
             .map(|(entry, image, platform, place)| async move {
-                let checked = check_programs(entry, image, platform, place, limits).await;
-                checked.map(|checked| (entry, checked)).map_err(|source| failed(entry, place, source))
+                let checked = check_programs(&entry.entry, image, platform, place, limits).await;
+                checked
+                    .map(|checked| (entry, checked))
+                    .map_err(|source| copy_error(entry.entry.digest, place, source))
             })
             .buffered(LOOKED_INTO_AT_ONCE)
             .try_collect()
@@ -170,11 +169,12 @@ impl Truth {
             for Finding { severity, about, what, .. } in checked.findings {
                 match (severity, about) {
                     (Severity::Fault, About::Program) => {
-                        refusals.push(Refusal::OtherMachine { entry: entry.digest, what });
+                        let (entry, within) = entry.way();
+                        refusals.push(Refusal::OtherMachine { entry, within, what });
                     }
                     (Severity::Fault, _) => {
                         let why = format!("was not looked through to the end: {what}");
-                        self.unchecked_programs.push(Unchecked::new(entry.digest, entry, why));
+                        self.unchecked_programs.push(entry.unchecked(&why));
                     }
                     _ => {}
                 }
@@ -182,127 +182,4 @@ impl Truth {
         }
         Ok(refusals)
     }
-}
-
-/// Where entries are read, and how much of that may cost a request.
-struct Looking<'a> {
-    origins: Origins<'a>,
-    store: &'a Store,
-    options: &'a TruthOptions,
-    remembered: BTreeMap<Digest, Bytes>,
-}
-
-impl Looking<'_> {
-    async fn look(&self, entry: &Descriptor) -> Result<Seen, PublishError> {
-        let (all, programs) = (self.options.configs == CheckConfig::All, self.options.programs.is_some());
-        let place = self.origins.of(&entry.digest).ok();
-        let unknown = || match place {
-            None => "is not at hand, and nothing is known of where it comes from".to_owned(),
-            Some(_) => "has a manifest that is not at hand".to_owned(),
-        };
-        let kept = self.kept(&entry.digest, MAX_MANIFEST_SIZE).await;
-        let kept = kept.and_then(|bytes| {
-            Fetched::kept(&entry.digest.to_string(), &entry.digest, bytes, &entry.media_type).ok()
-        });
-        let fetched = match (kept, &place) {
-            (Some(fetched), _) => Some(fetched),
-            (None, Some(place)) if all || programs || is_near(place) => {
-                match place.manifest(&entry.digest.into()).await {
-                    Ok(fetched) => Some(fetched),
-                    Err(source) if all || programs => return Err(failed(entry, place, source)),
-                    Err(_) => None,
-                }
-            }
-            _ => None,
-        };
-        let image = match fetched.map(|fetched| fetched.document) {
-            Some(Document::Image(image)) => image,
-            Some(Document::List(..)) => {
-                let why = "is a list in the list".to_owned();
-                return Ok(Seen { image: Err(why.clone()), config: Err(why) });
-            }
-            None => return Ok(Seen { image: Err(unknown()), config: Err(unknown()) }),
-        };
-        let config = self.config(entry, &image, place.as_ref()).await?;
-        Ok(Seen { image: Ok((image, place)), config })
-    }
-
-    /// What the configuration of an image says it is for.
-    async fn config(
-        &self,
-        entry: &Descriptor,
-        image: &ImageManifest,
-        place: Option<&Place>,
-    ) -> Result<Result<Option<Platform>, String>, PublishError> {
-        let all = self.options.configs == CheckConfig::All;
-        if self.options.configs == CheckConfig::None || !image.has_platform() {
-            return Ok(Ok(None));
-        }
-        let kept = self.kept(&image.config.digest, MAX_CONFIG_SIZE).await;
-        let bytes = match (kept, place) {
-            (Some(bytes), _) => bytes,
-            (None, Some(place)) if all || is_near(place) => match place.config(&image.config).await {
-                Ok(bytes) => bytes,
-                Err(source) if all => return Err(failed(entry, place, source)),
-                Err(error) => return Ok(Err(format!("has a configuration that cannot be read: {error}"))),
-            },
-            _ => return Ok(Err("has a configuration that is not at hand".to_owned())),
-        };
-        Ok(Platform::from_config(&bytes)
-            .map_err(|error| format!("has a configuration that is not usable: {error}")))
-    }
-
-    /// Content that the store holds or remembers.
-    async fn kept(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
-        if let Some(bytes) = self.remembered.get(digest) {
-            return Some(bytes.clone());
-        }
-        // What is damaged is told of by whoever needs it.
-        self.store.blobs().bytes(digest, limit).await.ok().flatten().map(Bytes::from)
-    }
-}
-
-/// What was read when the entries were added, as far as it is remembered: of each reference that was typed, and of
-/// entries beyond that by their digest.
-async fn remembered(
-    entries: impl Iterator<Item = &Digest>,
-    sources: &Sources,
-    cache: &Cache,
-    jobs: usize,
-) -> BTreeMap<Digest, Bytes> {
-    let places: Vec<_> = entries.filter_map(|entry| Some((entry, sources.place_of(entry)?))).collect();
-    let typed: BTreeSet<String> = places.iter().filter_map(|(_, source)| name(&source.from)).collect();
-    let mut all = BTreeMap::new();
-    find(typed, cache, jobs, &mut all).await;
-    let others = places.iter().filter(|(entry, _)| !all.contains_key(*entry));
-    let pinned = others.filter_map(|(entry, source)| name(&format!("{}@{entry}", source.place))).collect();
-    find(pinned, cache, jobs, &mut all).await;
-    all
-}
-
-/// What a reference is remembered under.
-fn name(text: &str) -> Option<String> {
-    match text.parse() {
-        Ok(Location::Registry(reference)) => Some(Known::name(&reference)),
-        _ => None,
-    }
-}
-
-async fn find(names: BTreeSet<String>, cache: &Cache, jobs: usize, all: &mut BTreeMap<Digest, Bytes>) {
-    let mut found =
-        stream::iter(names).map(|name| async move { cache.find(&name).await }).buffer_unordered(jobs);
-    // What cannot be read is as good as forgotten.
-    while let Some(cached) = found.next().await {
-        let documents = cached.ok().flatten().into_iter().flat_map(|cached| cached.documents);
-        all.extend(documents.map(|document| (document.digest, Bytes::from(document.bytes))));
-    }
-}
-
-/// Whether something can be read there without a request, and without unpacking it all.
-const fn is_near(place: &Place) -> bool {
-    matches!(place, Place::Layout(_) | Place::Reader(_))
-}
-
-fn failed(entry: &Descriptor, from: &Place, source: manifest_transport::TransportError) -> PublishError {
-    PublishError::Copy { digest: entry.digest, from: from.to_string(), source }
 }

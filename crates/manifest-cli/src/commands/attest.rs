@@ -100,7 +100,8 @@ impl Attest {
             }
             let (place, which) = spot.open(&transport)?;
             let subjects = self.subjects(&place.manifest(&which).await?, spot)?;
-            let attached = attest(&place, &subjects, &attesting, turns.as_ref(), &context.ui).await?;
+            let attached =
+                attest(&transport, (&place, &subjects), &attesting, turns.as_ref(), &context.ui).await?;
             done.push(Done::new(spot.target.clone(), attached, &subjects));
         }
         let report = Report::new(&attesting, done);

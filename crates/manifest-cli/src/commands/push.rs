@@ -88,7 +88,7 @@ pub(crate) struct Push {
     /// Push the list in this format, oci or v2s2; its images stay as they are
     #[arg(long, short, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Bring along what is attached to the list and its images, from where these are read (the list: from where it was
+    /// Bring along what is attached to the list and everything in it, from where these are read (the list: from where it was
     /// taken from or pushed last): referrers are manifests that name them as their subject, and what refers to these in
     /// turn; signatures are what cosign keeps under the tags sha256-….sig, .att and .sbom, which is added to what the
     /// target has there. All of it is there before a tag of the list moves

@@ -263,11 +263,17 @@ fn gate(refusals: &[Refusal]) -> String {
     let mut hints: Vec<&str> = Vec::new();
     for refusal in refusals {
         let hint = match refusal {
+            Refusal::Missing { only_in, .. } if !only_in.is_empty() => {
+                "manifest add --all adds what is in a list in the place of the list"
+            }
             Refusal::Missing { .. } => "manifest add brings what is missing",
             Refusal::NotAllowed { .. } => "manifest remove takes out what is too much",
             Refusal::Duplicate { .. } => "--allow-duplicate lets several entries be for one platform",
             Refusal::Shrinks { .. } => {
                 "--allow-shrink lets a tag lose platforms, --on-conflict merge keeps them"
+            }
+            Refusal::Untrue { within, .. } if !within.is_empty() => {
+                "a list in the list is made anew where it comes from, --check-config none sends it as it is"
             }
             Refusal::Untrue { .. } => {
                 "manifest annotate changes what the list says, --check-config none sends it as it is"

@@ -110,8 +110,8 @@ impl Progress for Ui {
 
     fn signatures_not_compared(&self, place: &Place) {
         self.note(format_args!(
-            "warning: the registry of {place} replaces signatures whatever others have added by then: those who sign and share \
-             this store take turns, others may undo each other, so the signatures are read back a moment later"
+            "warning: the registry of {place} replaces signatures and attestations whatever others have added by then: those who \
+             share this store take turns, others may undo each other, so what was added is read back a moment later"
         ));
     }
 

@@ -1,4 +1,4 @@
-//! Finding what is attached, where the list and its entries are read.
+//! Finding what is attached, where the list and everything in it are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use manifest_transport::{Place, TransportError};
 use super::{Attached, LeftOut, MAX_REFERRER_DEPTH, MAX_REFERRERS, Referrer, Signature};
 use crate::error::PublishError;
 use crate::push::{Content, PushOptions};
-use crate::survey::Origins;
+use crate::survey::{Manifests, Origins, everything};
 use crate::tags::read;
 
 /// Bytes of referrers that are kept; those beyond are read again.
@@ -30,9 +30,14 @@ impl Subjects {
         }
     }
 
-    /// The entries where they are read; the list where it is known to be: at a source that stood for it, and where the
-    /// options say.
-    fn of(content: Content<'_>, origins: Origins<'_>, options: &PushOptions) -> Result<Self, PublishError> {
+    /// Everything in the list where it is read; the list where it is known to be: at a source that stood for it, and where
+    /// the options say.
+    async fn of(
+        content: Content<'_>,
+        origins: Origins<'_>,
+        options: &PushOptions,
+        manifests: &Manifests,
+    ) -> Result<Self, PublishError> {
         let (list, mut subjects) = (content.list.digest, Self::default());
         let sources = content.sources.iter().filter(|source| source.digest == list);
         let places = sources.map(|source| &source.place).chain(&options.with.list_at);
@@ -40,8 +45,8 @@ impl Subjects {
             subjects.add(&origins.place(place)?, list);
         }
         if options.entries {
-            for entry in content.entries {
-                subjects.add(&origins.of(&entry.digest)?, entry.digest);
+            for (digest, place) in everything(content.entries, origins, manifests, options.jobs).await? {
+                subjects.add(&place, digest);
             }
         }
         Ok(subjects)
@@ -59,7 +64,7 @@ impl Attached {
         if options.with.is_nothing() {
             return Ok(attached);
         }
-        let subjects = Subjects::of(content, origins, options)?;
+        let subjects = Subjects::of(content, origins, options, &attached.manifests).await?;
         if options.with.signatures {
             let suffixes = SUFFIXES.split_at(usize::from(options.with.without_signatures)).1;
             attached.signatures = signatures(&subjects, suffixes, options.jobs).await?;
@@ -68,6 +73,11 @@ impl Attached {
             attached.find_referrers(subjects, options).await?;
         }
         Ok(attached)
+    }
+
+    /// What was read on the way, for whoever needs it next.
+    pub(crate) const fn manifests(&self) -> &Manifests {
+        &self.manifests
     }
 
     /// What is known and cannot be taken along.
@@ -93,8 +103,10 @@ impl Attached {
                 if self.referrers.len() + new.len() > MAX_REFERRERS {
                     return Err(PublishError::TooManyReferrers);
                 }
-                let mut found =
-                    stream::iter(new).map(|(subject, one)| look(place, subject, one)).buffered(jobs);
+                let manifests = &self.manifests;
+                let mut found = stream::iter(new)
+                    .map(|(subject, one)| Box::pin(look(place, subject, one, manifests)))
+                    .buffered(jobs);
                 while let Some(one) = found.try_next().await? {
                     match one {
                         Ok(referrer) if options.with.without_signatures && referrer.is_signature() => {}
@@ -128,9 +140,10 @@ async fn look(
     place: &Place,
     subject: Digest,
     listed: Descriptor,
+    manifests: &Manifests,
 ) -> Result<Result<Referrer, LeftOut>, PublishError> {
     let (referrer, from) = (listed.digest, place.to_string());
-    let fetched = match place.manifest(&referrer.into()).await {
+    let fetched = match manifests.read(place, &referrer).await {
         Err(TransportError::NotFound(_)) => return Ok(Err(LeftOut::Gone { referrer, from })),
         read => read.map_err(|source| PublishError::Copy { digest: referrer, from: from.clone(), source })?,
     };

@@ -1,23 +1,21 @@
 //! Attaching a statement.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use jiff::Timestamp;
-use manifest_core::{Descriptor, Digest, Document, MediaType, Tag};
+use manifest_core::{Descriptor, Digest, Document, MediaType};
 use manifest_sign::SignError;
 use manifest_sign::sigstore::{
     BUNDLE_MEDIA_TYPE, Bundle, EMPTY_CONFIG, MAX_BUNDLE_SIZE, PREDICATE_ANNOTATION, STATEMENT_MEDIA_TYPE,
     STATEMENT_PREDICATE_ANNOTATION, Statement, bundle_manifest, statement_manifest,
 };
-use manifest_store::{Lease, Publications, StoreError};
-use manifest_transport::{Fetched, Mounted, Noted, Place};
+use manifest_store::Publications;
+use manifest_transport::{Fetched, Mounted, Noted, Place, Transport};
 
 use super::{AttestBy, Attested, Attesting, PredicateError};
+use crate::adder::{Adder, Around};
 use crate::error::PublishError;
 use crate::progress::Progress;
 use crate::signing::is_about_content;
-use crate::tags::written;
 
 /// Attestations of one subject that are compared with the one that is to be attached.
 const MAX_COMPARED: usize = 1_000;
@@ -25,31 +23,32 @@ const MAX_COMPARED: usize = 1_000;
 /// Attaches what is to be attached to each of the subjects, which are at the place. What is there already in the same words, and by the
 /// same key if it is signed, is not written again.
 ///
-/// `turns` is where others that add to the same tag can be kept away, if there is such a place.
+/// `turns` is where others that add to the same tag can be kept away, if there is such a place. Where nobody compares it is looked
+/// a moment later whether all of it has stayed, and what has not is written again.
 ///
 /// # Errors
 /// [`PublishError::Predicate`]; [`PublishError::Sign`]; what reading and writing brings. What was attached until then stays.
 pub async fn attest(
-    place: &Place,
-    subjects: &[Descriptor],
+    transport: &Transport,
+    (place, subjects): (&Place, &[Descriptor]),
     attesting: &Attesting,
     turns: Option<&Publications>,
     progress: &dyn Progress,
 ) -> Result<Vec<Attested>, PublishError> {
     let place = &place.without_mirrors();
-    let turns = turns.filter(|_| place.registry_host().is_some());
+    let adder = &Adder::new(place, Around { clock: transport.clock(), turns, progress });
     let mut attached = Vec::new();
     for subject in subjects {
-        attached.push(Writing { place, attesting, turns, progress }.attach(subject).await?);
+        attached.push(Writing { place, attesting, adder }.attach(subject).await?);
     }
+    adder.settle(1).await?;
     Ok(attached)
 }
 
 struct Writing<'a> {
     place: &'a Place,
     attesting: &'a Attesting,
-    turns: Option<&'a Publications>,
-    progress: &'a dyn Progress,
+    adder: &'a Adder<'a>,
 }
 
 impl Writing<'_> {
@@ -82,7 +81,10 @@ impl Writing<'_> {
         let manifest = Bytes::from(manifest);
         let digest = Digest::sha256(&manifest);
         let fetched = Fetched::kept("an attestation", &digest, manifest, &MediaType::OCI_MANIFEST)?;
-        let noted = self.note(&subject.digest, &fetched).await?;
+        let noted = match self.adder.refer((&subject.digest, fetched), None).await? {
+            Noted::ByTag(tag) => Some(tag),
+            _ => None,
+        };
         Ok(Attested { subject, manifest: digest, is_new: true, noted, key })
     }
 
@@ -141,37 +143,6 @@ impl Writing<'_> {
             self.place.put_bytes(&blob, Mounted::Refused, &bytes).await?;
         }
         Ok(())
-    }
-
-    /// Writes the manifest, so that it is found by its subject; the tag under which it is noted here.
-    async fn note(&self, subject: &Digest, fetched: &Fetched) -> Result<Option<Tag>, PublishError> {
-        let turn = self.turn(&Tag::of_referrers(subject)).await?;
-        let noted = self.place.put_referrer(fetched).await;
-        for lease in turn {
-            lease.release().await;
-        }
-        match noted? {
-            Noted::ByTag(tag) => {
-                if !self.place.is_known_to_compare() {
-                    self.progress.signatures_not_compared(self.place);
-                }
-                Ok(Some(tag))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Keeps others that share the store away from a tag, where they can be.
-    async fn turn(&self, tag: &Tag) -> Result<Vec<Lease>, PublishError> {
-        let Some(turns) = self.turns else { return Ok(Vec::new()) };
-        match turns.lease_tags(BTreeSet::from([written(self.place, tag.as_str())])).await {
-            Err(error @ StoreError::Busy(..)) => Err(error.into()),
-            Err(error) => {
-                self.progress.not_alone(&error);
-                Ok(Vec::new())
-            }
-            Ok(leases) => Ok(leases),
-        }
     }
 }
 

@@ -1,72 +1,41 @@
 //! Writing signatures where they are kept, beside those of others.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use manifest_core::{Descriptor, Digest, MediaType, Tag};
+use manifest_core::{Descriptor, Digest, MediaType};
 use manifest_sign::SignError;
 use manifest_sign::sigstore::{
-    Added as Layer, Attachment, BUNDLE_MEDIA_TYPE, CosignSignature, EMPTY_CONFIG, SIGNED_PREDICATE,
-    bundle_manifest,
+    BUNDLE_MEDIA_TYPE, CosignSignature, EMPTY_CONFIG, SIGNED_PREDICATE, bundle_manifest,
 };
-use manifest_store::{Lease, Publications, StoreError};
-use manifest_transport::{
-    Added, Addition, Clock, Fetched, LookBack, Mounted, Noted, Onto, Place, ReferrersAt, Signatures, Stays,
-    TransportError,
-};
+use manifest_transport::{Added, Fetched, LookBack, Mounted, Place, ReferrersAt, Signatures, TransportError};
 use tokio::sync::OnceCell;
 
 use super::find::{attached, attachment_tag, bundles, simple_signatures};
 use super::{Claim, FoundSignature, SignBy, Signature, SignatureForm, Signed, Signing, Vouch};
-use crate::attached::{config, put_config};
+use crate::adder::{Adder, Around, New, There, What, release};
 use crate::error::PublishError;
 use crate::progress::{Progress, Step};
 use crate::tags::written;
 
-/// The shortest pause before it is looked whether signatures have stayed where nobody compares; it may be three times as
-/// long. Whoever has read the tag just before has set it by then.
-const SECOND_LOOK: Duration = Duration::from_millis(250);
-
 /// Why something cannot have simple signatures.
 pub(super) const ONLY_IN_REGISTRIES: &str = "only images in registries can have them";
-
-/// How often they may be gone again.
-const ROUNDS: u32 = 8;
 
 /// Keeps the signatures of manifests at one place.
 pub(crate) struct Keeper<'a> {
     place: Place,
     signing: &'a Signing,
     /// Something that is at the place by its digest, for the question whether it compares.
-    there: (Digest, MediaType, Bytes),
-    clock: &'a dyn Clock,
-    /// Where others that sign can be kept away.
-    turns: Option<&'a Publications>,
+    there: There,
+    adder: Adder<'a>,
     progress: &'a dyn Progress,
     /// What signatures say that the images are.
     identity: Option<String>,
     /// Where simple signatures are kept.
     simple: Option<Signatures>,
-    compares: OnceCell<bool>,
     empty: OnceCell<()>,
-    /// Whether the registry itself keeps track of what refers to a manifest.
-    by_registry: OnceLock<bool>,
-    /// What may have been taken away again.
-    unsure: Mutex<Vec<Unsure>>,
-    is_not_alone: AtomicBool,
-}
-
-/// What a keeper works with.
-#[derive(Clone, Copy)]
-pub(crate) struct Around<'a> {
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) turns: Option<&'a Publications>,
-    pub(crate) progress: &'a dyn Progress,
 }
 
 /// What a place is called, and what comes of that.
@@ -77,70 +46,17 @@ pub(crate) struct Name {
     pub(crate) simple: Option<Signatures>,
 }
 
-/// Something that was added to a tag and may not have stayed.
-struct Unsure {
-    tag: Tag,
-    what: What,
-}
-
-enum What {
-    Attached(Vec<CosignSignature>),
-    Referrer(Box<Fetched>),
-}
-
-/// New signatures for a tag.
-struct New<'a> {
-    place: &'a Place,
-    signatures: &'a [CosignSignature],
-}
-
-impl Addition for New<'_> {
-    type Error = PublishError;
-
-    async fn onto(&self, now: Option<&Fetched>) -> Result<Onto, PublishError> {
-        let mut attachment = match now {
-            None => Attachment::new(),
-            Some(now) => {
-                let Some(config) = config(self.place, now).await? else { return Ok(Onto::Never) };
-                match Attachment::read(&now.bytes, &config) {
-                    Ok(attachment) => attachment,
-                    Err(_no_attachment) => return Ok(Onto::Never),
-                }
-            }
-        };
-        let is_new = |is_new, signature| attachment.add(signature) == Layer::Appended || is_new;
-        if !self.signatures.iter().fold(false, is_new) {
-            return Ok(Onto::Within);
-        }
-        let (manifest, config) = attachment.encode();
-        put_config(self.place, &config.into()).await?;
-        Ok(Onto::Document(MediaType::OCI_MANIFEST, manifest.into()))
-    }
-}
-
 impl<'a> Keeper<'a> {
     pub(crate) fn new(
         place: &Place,
         signing: &'a Signing,
         Name { identity, simple }: Name,
-        there: (Digest, MediaType, Bytes),
-        Around { clock, turns, progress }: Around<'a>,
+        there: There,
+        around: Around<'a>,
     ) -> Self {
-        Self {
-            place: place.without_mirrors(),
-            signing,
-            there,
-            clock,
-            turns: turns.filter(|_| place.registry_host().is_some()),
-            progress,
-            identity,
-            simple,
-            compares: OnceCell::new(),
-            empty: OnceCell::new(),
-            by_registry: OnceLock::new(),
-            unsure: Mutex::default(),
-            is_not_alone: AtomicBool::new(false),
-        }
+        let (place, progress) = (place.without_mirrors(), around.progress);
+        let (adder, empty) = (Adder::new(&place, around), OnceCell::new());
+        Self { place, signing, there, adder, progress, identity, simple, empty }
     }
 
     /// Signs a manifest with all keys, as far as that was not done before.
@@ -169,61 +85,15 @@ impl<'a> Keeper<'a> {
 
     /// Looks whether everything has stayed where nobody compares, and writes again what has not.
     pub(crate) async fn settle(&self, jobs: usize) -> Result<(), PublishError> {
-        let mut last = None;
-        for _ in 0..=ROUNDS {
-            let unsure = std::mem::take(&mut *self.unsure());
-            let Some(first) = unsure.first() else { return Ok(()) };
-            last = Some(first.tag.clone());
-            self.clock.pause(SECOND_LOOK.mul_f64(1.0 + 2.0 * self.clock.chance())).await;
-            // What stands under one tag must not be in its own way.
-            let mut by_tag: BTreeMap<Tag, Vec<Unsure>> = BTreeMap::new();
-            unsure.into_iter().for_each(|one| by_tag.entry(one.tag.clone()).or_default().push(one));
-            stream::iter(by_tag.into_values())
-                .map(|of_tag| async move {
-                    for one in of_tag {
-                        self.look_again(one).await?;
-                    }
-                    Ok::<_, PublishError>(())
-                })
-                .buffer_unordered(jobs)
-                .try_collect::<()>()
-                .await?;
-        }
-        match last {
-            Some(tag) if !self.unsure().is_empty() => {
-                let name = written(&self.place, tag.as_str());
-                Err(TransportError::Contended { name, rounds: ROUNDS }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn look_again(&self, one: Unsure) -> Result<(), PublishError> {
-        let turn = self.turn(&one.tag).await?;
-        let added = match &one.what {
-            What::Attached(signatures) => {
-                let new = New { place: &self.place, signatures };
-                self.place.add_to(one.tag.as_str(), &new, LookBack::Later).await?.0
-            }
-            What::Referrer(fetched) => self.place.note_referrer(fetched, LookBack::Later).await?.1,
-        };
-        release(turn).await;
-        if added != Added::Present {
-            self.unsure().push(one);
-        }
-        Ok(())
-    }
-
-    fn unsure(&self) -> std::sync::MutexGuard<'_, Vec<Unsure>> {
-        self.unsure.lock().unwrap_or_else(PoisonError::into_inner)
+        self.adder.settle(jobs).await
     }
 
     /// Signatures as layers of the manifest under the tag of what is signed; how many were written.
     async fn attach(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         let tag = attachment_tag(&claim.subject.digest)?;
-        let mut turn = match self.compares.get() {
-            Some(false) => self.turn(&tag).await?,
-            _ => None,
+        let mut turn = match self.adder.is_known_not_to_compare() {
+            true => self.adder.turn(&tag).await?,
+            false => None,
         };
         let (mut seen, found) = attached(&self.place, &claim.subject.digest).await?;
         let missing = missing(by, claim, &found);
@@ -231,8 +101,8 @@ impl<'a> Keeper<'a> {
             release(turn).await;
             return Ok(0);
         }
-        if turn.is_none() && !self.compares().await {
-            turn = self.turn(&tag).await?;
+        if turn.is_none() && !self.adder.compares(&self.there).await {
+            turn = self.adder.turn(&tag).await?;
             if turn.is_some() {
                 seen = self.place.tagged(tag.as_str()).await?;
             }
@@ -244,7 +114,7 @@ impl<'a> Keeper<'a> {
         if added == Added::Never {
             return Err(PublishError::CannotAddTo { tag: written(&self.place, tag.as_str()) });
         }
-        self.note(tag, stays, What::Attached(signatures)).await;
+        self.adder.note(tag, (stays, &self.there), What::Attached(signatures)).await;
         Ok(missing.len())
     }
 
@@ -267,7 +137,7 @@ impl<'a> Keeper<'a> {
     /// Signatures as bundles in manifests that refer to what is signed; how many were written.
     async fn refer(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         // Where it is known who keeps track of referrers nobody else is asked.
-        let at = match self.by_registry.get() {
+        let at = match self.adder.is_by_registry() {
             None => ReferrersAt::Anywhere,
             Some(true) => ReferrersAt::Registry,
             Some(false) => ReferrersAt::Tag,
@@ -277,7 +147,6 @@ impl<'a> Keeper<'a> {
         if missing.is_empty() {
             return Ok(0);
         }
-        let tag = Tag::of_referrers(&claim.subject.digest);
         let mut made = Vec::new();
         for by in &missing {
             let Signature::Bundle(bundle) = self.made(by, claim).await? else { continue };
@@ -291,14 +160,7 @@ impl<'a> Keeper<'a> {
             made.push(Fetched::kept("a signature", &digest, manifest, &MediaType::OCI_MANIFEST)?);
         }
         for fetched in made {
-            let is_noted_here = self.by_registry.get() != Some(&true) && !self.place.is_known_to_compare();
-            let turn = if is_noted_here { self.turn(&tag).await? } else { None };
-            let (noted, stays) = self.place.put_referrer_unseen(&fetched, LookBack::Later).await?;
-            release(turn).await;
-            if noted != Noted::ByLayout {
-                self.by_registry.get_or_init(|| noted == Noted::ByRegistry);
-            }
-            self.note(tag.clone(), stays, What::Referrer(Box::new(fetched))).await;
+            self.adder.refer((&claim.subject.digest, fetched), Some(&self.there)).await?;
         }
         Ok(missing.len())
     }
@@ -348,61 +210,11 @@ impl<'a> Keeper<'a> {
         self.progress.step(&self.place, signed);
         Ok(made)
     }
-
-    /// Whether others cannot take anything away; asked once, and told when they can.
-    async fn compares(&self) -> bool {
-        let ask = || async {
-            let (digest, media_type, bytes) = &self.there;
-            let compares = self.place.is_known_to_compare()
-                || self.place.compares(digest, media_type, bytes.clone()).await;
-            if !compares {
-                self.progress.signatures_not_compared(&self.place);
-            }
-            compares
-        };
-        *self.compares.get_or_init(ask).await
-    }
-
-    /// Notes what may be taken away again.
-    async fn note(&self, tag: Tag, stays: Stays, what: What) {
-        let is_sure = match stays {
-            Stays::Surely => true,
-            Stays::IfCompared => self.compares().await,
-            _ => {
-                self.compares().await;
-                false
-            }
-        };
-        if !is_sure {
-            self.unsure().push(Unsure { tag, what });
-        }
-    }
-
-    /// Keeps others that share the store away from a tag.
-    async fn turn(&self, tag: &Tag) -> Result<Option<Vec<Lease>>, PublishError> {
-        let Some(turns) = self.turns else { return Ok(None) };
-        match turns.lease_tags(BTreeSet::from([written(&self.place, tag.as_str())])).await {
-            Ok(leases) => Ok(Some(leases)),
-            Err(error @ StoreError::Busy(..)) => Err(error.into()),
-            Err(error) => {
-                if !self.is_not_alone.swap(true, Ordering::Relaxed) {
-                    self.progress.not_alone(&error);
-                }
-                Ok(None)
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Keeper<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keeper").field("place", &self.place).finish_non_exhaustive()
-    }
-}
-
-async fn release(turn: Option<Vec<Lease>>) {
-    for lease in turn.into_iter().flatten() {
-        lease.release().await;
     }
 }
 

@@ -9,8 +9,9 @@ use manifest_store::Publications;
 use manifest_transport::{Fetched, Place, Transport};
 
 use super::find::attachment_tag;
-use super::keep::{Around, Name, ONLY_IN_REGISTRIES};
+use super::keep::{Name, ONLY_IN_REGISTRIES};
 use super::{Keeper, SignatureForm, Signed, Signing};
+use crate::adder::Around;
 use crate::course::Course;
 use crate::error::{MAX_NESTING, PublishError};
 use crate::progress::Progress;

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use manifest_core::Digest;
-use manifest_publish::{Signature, SignatureForm, Signing, sign, signatures_of};
+use manifest_core::{Descriptor, Digest, Tag};
+use manifest_publish::{
+    Attesting, Predicate, Signature, SignatureForm, Signing, attest, sign, signatures_of,
+};
 use manifest_store::Store;
 use manifest_testkit::{Client, FakeRegistry, Image, Method};
 use manifest_transport::{Fetched, Place};
@@ -120,4 +122,41 @@ async fn what_another_signer_took_away_is_written_again() {
     assert_eq!(signers[0].client.clock.pauses_in_ms(), [500, 500], "a quarter of a second, or up to three");
     let found = signatures_of(&signers[0].place, &digest, None).await.unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
+}
+
+fn saying(what: &str) -> Attesting {
+    let predicate = Predicate::new("urn:example", format!("{{\"says\": {what:?}}}")).unwrap();
+    Attesting { predicate, by: None, timestamp: None }
+}
+
+fn described(image: &Image) -> Descriptor {
+    let bytes = image.manifest();
+    Descriptor::new(image.media_type(), Digest::sha256(&bytes), bytes.len() as u64)
+}
+
+/// So do those who attach statements, of all subjects together.
+#[tokio::test]
+async fn an_attestation_that_somebody_else_took_away_is_noted_again() {
+    let registry = FakeRegistry::start();
+    registry.ignore_preconditions();
+    let images = [Image::new("linux/amd64"), Image::new("linux/arm64")];
+    let subjects = images.each_ref().map(described);
+    for image in &images {
+        image.push_to(&registry, "app", "1");
+    }
+    let client = Client::default();
+    let place = client.repository(&registry.address(), "app");
+    // Somebody else has read the tag before we wrote to it, and writes after: he leaves his own behind, and ours is gone.
+    let tag = Tag::of_referrers(&subjects[0].digest);
+    let path = format!("/v2/app/manifests/{tag}");
+    let gone = registry.on(Method::Get, &path).skip(2).times(1).reply(404);
+    let told = Told::default();
+    let attached =
+        attest(&client.transport, (&place, &subjects), &saying("ours"), None, &told).await.unwrap();
+    assert_eq!(attached[0].noted, Some(tag));
+    assert_eq!(gone.hits(), 1, "nobody looked again");
+    let puts = registry.requests().into_iter().filter(|one| one.method == Method::Put && one.path() == path);
+    assert_eq!(puts.count(), 2);
+    assert_eq!(client.clock.pauses_in_ms(), [500, 500], "once for both, and once for what was gone");
+    assert_eq!(*told.not_compared.lock().unwrap(), 1);
 }

@@ -85,7 +85,7 @@ impl GateArgs {
     pub(super) fn of_ours(&self) -> Gates {
         match self.on_conflict {
             OnConflict::Fail => self.gates(),
-            OnConflict::Merge => Gates { allow_duplicates: true, ..Gates::default() },
+            OnConflict::Merge => Gates { require: Vec::new(), ..self.gates() },
         }
     }
 
