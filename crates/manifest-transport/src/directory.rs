@@ -17,6 +17,7 @@ use crate::error::TransportError;
 use crate::layout::disk;
 use crate::location::Pick;
 use crate::manifest::{At, Fetched};
+use crate::offer::Offer;
 use crate::signatures::hand_over;
 use crate::start::Start;
 use crate::stream::Blob;
@@ -88,6 +89,16 @@ impl Directory {
             Pick::Name(_) | Pick::Position(_) => return Err(TransportError::NotFound(what)),
         };
         Fetched::check(what, &At::Digest(digest), bytes.into(), None, None)
+    }
+
+    /// What the directory offers: the image itself, without a name.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest).
+    pub async fn offer(&self) -> Result<Offer, TransportError> {
+        let image = self.manifest(&Pick::Only).await?;
+        let descriptor = Descriptor::new(image.media_type, image.digest, image.bytes.len() as u64);
+        Ok(Offer { position: 0, descriptor, name: None, shadowed_by: None, origin: image.origin })
     }
 
     /// The bytes of `manifest.json`, if it is there.

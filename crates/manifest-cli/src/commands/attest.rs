@@ -92,10 +92,13 @@ impl Attest {
         let turns = context.store().ok().map(|store| store.publications());
         let mut done = Vec::new();
         for spot in &spots {
-            if !matches!(spot.location, Location::Registry(_) | Location::Layout(..)) {
+            if !matches!(
+                spot.location,
+                Location::Registry(_) | Location::Layout(..) | Location::Directory(..)
+            ) {
                 return Err(CliError::Misuse(
                     format!("nothing can be attached to what is in {}", spot.target),
-                    "it can in a registry or an OCI layout",
+                    "it can in a registry, an OCI layout or a directory (dir:)",
                 ));
             }
             let (place, which) = spot.open(&transport)?;

@@ -212,7 +212,10 @@ impl Create {
         }
         let transport = context.transport(&self.registry, &[&location])?;
         let Some((place, which)) = transport.open(&location) else {
-            return Err(CliError::Misuse(format!("{text} cannot be read from"), "give docker://… or oci:…"));
+            return Err(CliError::Misuse(
+                format!("{text} cannot be read from"),
+                "give docker://…, oci:… or dir:…",
+            ));
         };
         let fetched = place.manifest(&which).await?;
         let Document::List(list, format) = fetched.document else {

@@ -84,7 +84,7 @@ struct Imported {
 }
 
 /// How a source begins that is written with its transport.
-const TRANSPORTS: &[&str] = &["oci:", "oci-archive:", "docker-archive:"];
+const TRANSPORTS: &[&str] = &["oci:", "dir:", "oci-archive:", "docker-archive:"];
 
 /// An image with the names that it will have here.
 struct Wanted {

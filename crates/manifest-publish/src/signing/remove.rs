@@ -51,7 +51,8 @@ pub async fn remove_signatures(
             place.forget_referrer(&Tag::of_referrers(digest), &bundle).await?;
         }
     }
-    if let Some(simple) = simple {
+    let own = place.own_signatures();
+    if let Some(simple) = simple.or(own.as_ref()) {
         removed.removed += simple.remove(digest).await?;
     }
     Ok(removed)
