@@ -244,6 +244,14 @@ impl Directory {
         }
     }
 
+    /// Removes a manifest that is kept under its digest; that of the image itself stays, and so do blobs.
+    ///
+    /// # Errors
+    /// [`TransportError::Io`].
+    pub async fn remove_manifest(&self, digest: &Digest) -> Result<(), TransportError> {
+        self.remove(self.manifest_path(digest)).await
+    }
+
     async fn remove(&self, path: PathBuf) -> Result<(), TransportError> {
         let root = self.root.clone();
         disk::blocking("remove", &path.clone(), move || match std::fs::remove_file(path) {

@@ -41,6 +41,11 @@ pub async fn remove_signatures(
         removed.note(deleted, || written(place, tag.as_str()));
     }
     for FoundSignature { at, .. } in bundles(place, digest, ReferrersAt::Anywhere).await? {
+        if let (Place::Directory(directory), Ok(bundle)) = (place, at.parse::<Digest>()) {
+            directory.remove_manifest(&bundle).await?;
+            removed.removed += 1;
+            continue;
+        }
         let (Place::Repository(remote), Ok(bundle)) = (place, at.parse::<Digest>()) else {
             removed.stays.push(format!("{place}@{at}"));
             continue;
