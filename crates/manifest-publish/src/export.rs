@@ -58,7 +58,7 @@ pub enum IfThere {
 ///
 /// # Errors
 /// [`TransportError::Exists`]; [`TransportError::NotALayout`] and [`TransportError::NotAnImageDirectory`] when what should be
-/// replaced holds anything else;
+/// replaced holds anything else; [`TransportError::Nameless`] for several in a directory, which has one;
 /// else as [`push`].
 ///
 /// Spec: OCI image-spec v1.1.1 `image-layout.md`.
@@ -89,6 +89,9 @@ pub async fn export(
         }
         Ok::<_, PublishError>(outcomes)
     };
+    if let (ExportTo::Image(directory), 2..) = (to, exported.len()) {
+        return Err(TransportError::Nameless(format!("dir:{}", directory.display())).into());
+    }
     match (to, if_there) {
         (ExportTo::Directory(directory) | ExportTo::Image(directory), IfThere::Append) => {
             write(directory).await
