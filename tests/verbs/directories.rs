@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use manifest_core::Digest;
-use manifest_testkit::{FakeRegistry, Image, Index, Method};
+use manifest_testkit::{FakeRegistry, Image, Index, Method, Running};
 
 use crate::in_process::Cli;
 
@@ -139,6 +139,35 @@ fn a_directory_is_shown_when_all_tags_have_moved_and_not_before() {
     registry.clear_rules();
     cli.ok(&format!("push app {target} {tag}"));
     assert_eq!(Digest::sha256(&fs::read(out(&cli).join("manifest.json")).unwrap()), digest);
+}
+
+/// Kills a push when its tag is to be set, which is never answered.
+fn cut(cli: &Cli, registry: &FakeRegistry, words: &str) {
+    let rule = registry.on(Method::Put, "/v2/app/manifests/1").always().stall();
+    let mut running: Running = cli.workspace.start(env!("CARGO_BIN_EXE_manifest"), words.split_whitespace());
+    while rule.hits() == 0 {
+        assert!(!running.has_ended(), "{words}: {:?}", running.wait());
+        std::thread::yield_now();
+    }
+    drop(running);
+    registry.clear_rules();
+}
+
+#[test]
+fn a_push_that_was_killed_is_ended_by_another_or_taken_back() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    let (digest, image) = (app(&cli), out(&cli).join("manifest.json"));
+    let words = format!("push app dir:{} docker://{}/app:1", out(&cli).display(), registry.address());
+    cut(&cli, &registry, &words);
+    assert!(!image.exists());
+    cli.ok("push --resume app");
+    assert_eq!(Digest::sha256(&fs::read(&image).unwrap()), digest);
+
+    cli.ok(&format!("create other {}", cli.put(&Image::new("linux/s390x").layer("three"), "three")));
+    cut(&cli, &registry, &words.replace("push app", "push --allow-shrink other"));
+    cli.ok("push --abort other");
+    assert_eq!(Digest::sha256(&fs::read(&image).unwrap()), digest);
+    cli.ok(&format!("check dir:{}", out(&cli).display()));
 }
 
 #[test]

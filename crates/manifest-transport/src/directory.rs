@@ -284,15 +284,27 @@ impl Directory {
     }
 
     async fn is_marked(&self) -> Result<bool, TransportError> {
-        match self.version().await? {
-            Some(version) if version == VERSION => return Ok(true),
-            Some(version) => return Err(self.not(format!("its version is {:?}", version.trim_end()))),
-            None => {}
+        if self.is_of_version().await? {
+            return Ok(true);
         }
         let is_foreign = |name: &&String| !name.starts_with(disk::STAGED) && *name != disk::LOCK;
-        match self.names().await?.iter().find(is_foreign) {
-            Some(other) => Err(self.not(format!("it holds {other:?} and no file version"))),
-            None => Ok(false),
+        let names = self.names().await?;
+        // Whoever writes here writes the version first: what was there before it is not his.
+        match names.iter().find(is_foreign) {
+            Some(other) if !self.is_of_version().await? => {
+                Err(self.not(format!("it holds {other:?} and no file version")))
+            }
+            other => Ok(other.is_some()),
+        }
+    }
+
+    /// Whether the file `version` is there, and says the version that is written.
+    async fn is_of_version(&self) -> Result<bool, TransportError> {
+        match self.version().await? {
+            Some(version) if version != VERSION => {
+                Err(self.not(format!("its version is {:?}", version.trim_end())))
+            }
+            version => Ok(version.is_some()),
         }
     }
 

@@ -203,6 +203,21 @@ async fn a_directory_with_anything_else_in_it_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn sixteen_writers_of_a_new_directory_do_not_take_each_other_for_strangers() {
+    for _ in 0..16 {
+        let scene = Scene::new();
+        let writing = (0..16).map(|n| {
+            let place = scene.place.clone();
+            tokio::spawn(async move { put_blob(&place, vec![n]).await.map(drop) })
+        });
+        for written in writing.collect::<Vec<_>>() {
+            written.await.unwrap().unwrap();
+        }
+        assert_eq!(scene.names().len(), 17);
+    }
+}
+
+#[tokio::test]
 async fn what_was_meant_before_stays_with_its_signatures_and_comes_back() {
     let scene = Scene::filled().await;
     let (old, new) = (scene.digest(), Digest::sha256(&scene.children[0].manifest()));

@@ -94,7 +94,11 @@ async fn check(
             return refuse(form, "it has no reference that a signature could state".to_owned());
         }
     }
-    let is_by_tag = uses(SignatureForm::Cosign) && place.own_signatures().is_none();
+    let own = place.own_signatures().filter(|_| uses(SignatureForm::Cosign));
+    if let Some(own) = &own {
+        own.ready().await?;
+    }
+    let is_by_tag = uses(SignatureForm::Cosign) && own.is_none();
     let mut digests = entries.chain([list]).filter(|_| is_by_tag);
     if let Some(digest) = digests.find(|digest| attachment_tag(digest).is_err()) {
         return refuse(SignatureForm::Cosign, format!("the digest {digest} is too long for a tag"));
