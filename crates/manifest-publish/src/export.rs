@@ -146,8 +146,11 @@ impl Form {
     fn has(self, name: &str) -> bool {
         match self {
             Self::Layout => matches!(name, "oci-layout" | "index.json" | "blobs" | ".manifest.lock"),
+            // What a killed push left lies there with the rest.
             Self::Image => {
-                matches!(name, "version" | "manifest.json" | ".manifest.lock") || is_of_image(name)
+                matches!(name, "version" | "manifest.json" | ".manifest.lock")
+                    || name.starts_with(".tmp-")
+                    || is_of_image(name)
             }
         }
     }
@@ -304,6 +307,28 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn the_files_of_a_directory_are_known_by_their_names() {
+        let hex = "a1".repeat(32);
+        for (name, is_ours) in [
+            ("version".to_owned(), true),
+            ("manifest.json".to_owned(), true),
+            ("signature-12".to_owned(), true),
+            (hex.clone(), true),
+            (format!("{hex}.manifest.json"), true),
+            (format!("{hex}.signature-1"), true),
+            (".tmp-x".to_owned(), true),
+            ("signature-".to_owned(), false),
+            ("signature-1.txt".to_owned(), false),
+            (format!("{hex}.json"), false),
+            (format!("{hex}0"), false),
+            ("index.json".to_owned(), false),
+            ("notes".to_owned(), false),
+        ] {
+            assert_eq!(Form::Image.has(&name), is_ours, "{name}");
+        }
     }
 
     #[test]
