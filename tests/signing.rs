@@ -12,6 +12,8 @@
 
 #[path = "signing/attached.rs"]
 mod attached;
+#[path = "signing/directories.rs"]
+mod directories;
 #[path = "signing/gnupg.rs"]
 mod gnupg;
 #[path = "signing/others.rs"]

@@ -42,6 +42,8 @@ mod create;
 mod create_from;
 #[path = "verbs/diff.rs"]
 mod diff;
+#[path = "verbs/directories.rs"]
+mod directories;
 #[path = "verbs/documents.rs"]
 mod documents;
 #[path = "verbs/export.rs"]

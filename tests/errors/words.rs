@@ -33,7 +33,8 @@ fn a_bad_reference_is_misuse_that_shows_how_it_is_written() {
         ("http://host.example/app", "\"http://\" is not supported"),
         ("oci:", "names no directory"),
         ("oci:dir:@x", "position"),
-        ("dir:/tmp", "\"dir:\" is not supported"),
+        ("dir:", "it is written dir:DIRECTORY"),
+        ("ostree:/tmp", "\"ostree:\" is not supported"),
         ("containers-storage:app", "not supported"),
     ] {
         for line in

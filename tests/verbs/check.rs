@@ -266,7 +266,7 @@ fn trouble_on_the_way_is_an_error_and_no_finding() {
     }
     cli.fails(3, &format!("check {remote}0")).says("image_not_found", &[]);
     cli.fails(3, "check gone").says("list_not_found", &["docker://gone"]);
-    cli.fails(2, "check dir:x").says("invalid_reference", &["dir:"]);
+    cli.fails(2, "check ostree:x").says("invalid_reference", &["ostree:"]);
     cli.fails(2, "check --programs 3 app").says("misuse", &["--deep"]);
 }
 

@@ -116,7 +116,7 @@ fn a_name_without_a_transport_is_looked_for_in_the_store_only() {
         .says("list_not_found", &["registry.example.com/app:1", "docker://registry.example.com/app:1"]);
     cli.fails(3, "inspect 127.0.0.1:1/app").says("list_not_found", &["docker://127.0.0.1:1/app"]);
     cli.fails(3, "inspect app").says("list_not_found", &["manifest ls"]);
-    cli.fails(2, "inspect dir:/x").says("invalid_reference", &["\"dir:\" is not supported"]);
+    cli.fails(2, "inspect ostree:/x").says("invalid_reference", &["\"ostree:\" is not supported"]);
 }
 
 // A0-5

@@ -53,8 +53,8 @@ fn bytes(image: &Image) -> usize {
 fn a_transport_that_there_is_not_is_told_those_that_there_are() {
     let cli = Cli::new();
     cli.ok("create demo");
-    let transports = ["docker://", "oci:", "oci-archive:", "docker-archive:", "store:"];
-    for text in ["library://x/y", "shub://x/y", "dir:/x", "containers-storage:x", "ostree:x"] {
+    let transports = ["docker://", "oci:", "dir:", "oci-archive:", "docker-archive:", "store:"];
+    for text in ["library://x/y", "shub://x/y", "docker-daemon:x", "containers-storage:x", "ostree:x"] {
         for line in [
             format!("add demo {text}"),
             format!("create new {text}"),

@@ -139,5 +139,8 @@ fn a_layout_is_signed_with_bundles_and_with_what_it_is_told_to_be() {
     cli.ok(&format!("sign {layout} {KEY} --signature-format bundle"));
     cli.ok(&format!("sign {layout} {KEY} --sign-identity {}/app:1", registry.address()));
     let refused = cli.run(&format!("sign {layout} {OPENPGP}"));
-    assert!(refused.fails(2).contains("only images in registries can have them"), "{refused:?}");
+    assert!(
+        refused.fails(2).contains("only images in registries and in directories (dir:) can have them"),
+        "{refused:?}"
+    );
 }

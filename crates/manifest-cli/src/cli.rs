@@ -32,6 +32,7 @@ Example:
 Images:
   docker://HOST/REPOSITORY[:TAG][@DIGEST]   in a registry; docker:// may be left out
   oci:DIRECTORY[:NAME]                      in an OCI image layout
+  dir:DIRECTORY[@DIGEST]                    in a flat directory, as podman, buildah and skopeo write it
   oci-archive:FILE[:NAME]                   in an OCI archive; docker-archive: in what docker save writes
   store:LIST                                in the store: an image, or the images of another list
 

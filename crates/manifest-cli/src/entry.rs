@@ -11,7 +11,7 @@ use crate::error::CliError;
 /// How an entry is named.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EntryName {
-    /// The digest of the entry, or the image it was made from (docker://… or oci:…)
+    /// The digest of the entry, or the image it was made from (docker://…, oci:… or dir:…)
     #[arg(value_name = "ENTRY", conflicts_with = "platform")]
     pub(crate) entry: Option<String>,
     /// The entry for this platform, instead of its digest

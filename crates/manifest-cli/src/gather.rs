@@ -235,7 +235,7 @@ impl Images {
     async fn record(&self, text: &str, location: &Location, store: &Store) -> Result<Gathered, CliError> {
         let Location::Store(name) = location else {
             let message = format!("{text} cannot be read from");
-            return Err(CliError::Misuse(message, "images are docker://…, oci:… or store:LIST"));
+            return Err(CliError::Misuse(message, "images are docker://…, oci:…, dir:… or store:LIST"));
         };
         let record = store.load(&selector(name)?).await?;
         let what = location.to_string();
@@ -317,6 +317,10 @@ pub(crate) fn location(text: &str) -> Result<Location, CliError> {
     };
     match text.parse()? {
         Location::Layout(path, pick) => Ok(Location::Layout(whole(path)?, pick)),
+        Location::Directory(path, pick) => {
+            let whole = absolute(&path).map_err(|error| CliError::File("find", path, error))?;
+            Ok(Location::Directory(whole, pick))
+        }
         Location::Archive(kind, path, pick) => Ok(Location::Archive(kind, whole(path)?, pick)),
         other => Ok(other),
     }

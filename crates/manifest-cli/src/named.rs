@@ -20,7 +20,7 @@ pub(crate) enum Named {
 impl Named {
     /// Understands a name; one without a transport is meant in the store.
     pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
-        let elsewhere = ["docker://", "oci:", "oci-archive:", "docker-archive:"];
+        let elsewhere = ["docker://", "oci:", "dir:", "oci-archive:", "docker-archive:"];
         if elsewhere.iter().any(|transport| text.starts_with(transport)) {
             return location(text).map(Self::Elsewhere);
         }

@@ -44,6 +44,7 @@ pub(crate) fn image(location: &Location) -> Result<Image, CliError> {
             let name = if let Pick::Name(name) = pick { Some(name.clone()) } else { None };
             Image::Layout(whole(path)?, name)
         }
+        Location::Directory(path, _) => Image::Directory(whole(path)?),
         Location::Archive(ArchiveKind::Oci, path, _) => Image::OciArchive(whole(path)?),
         Location::Archive(..) => Image::DockerArchive,
         // Names of the store, and places that are not known yet: of these no policy says anything narrower.

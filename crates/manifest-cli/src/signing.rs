@@ -31,7 +31,7 @@ pub(crate) struct SignArgs {
     #[arg(long, value_name = "FILE")]
     sign_by_sigstore_private_key: Vec<PathBuf>,
     /// How signatures are kept: simple, in a lookaside store (registries.d) or by the registry's own API; cosign, under the
-    /// tag sha256-….sig; bundle, as a referrer [default: simple of OpenPGP keys, which make no others; cosign of sigstore
+    /// tag sha256-….sig; both beside the images of dir:; bundle, as a referrer [default: simple of OpenPGP keys, which make no others; cosign of sigstore
     /// keys]
     #[arg(long, value_name = "simple|cosign|bundle", value_delimiter = ',', value_parser = form)]
     signature_format: Vec<SignatureForm>,

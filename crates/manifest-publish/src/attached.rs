@@ -131,6 +131,13 @@ pub enum LeftOut {
         /// Where it is.
         from: String,
     },
+    /// The target has no tags, and no other place for it.
+    NoPlace {
+        /// The tag at the source.
+        tag: String,
+        /// The target.
+        target: String,
+    },
     /// The target has something else under the tag, to which it cannot be added.
     Kept {
         /// The tag, with its place.
@@ -144,6 +151,7 @@ impl fmt::Display for LeftOut {
             Self::Gone { referrer, from } => {
                 write!(f, "{from} lists {referrer} as a referrer and does not have it")
             }
+            Self::NoPlace { tag, target } => write!(f, "{target} has no place for {tag}"),
             Self::NotOfIt { referrer, subject, from } => {
                 write!(f, "{from} lists {referrer} as a referrer of {subject}, which it is not")
             }

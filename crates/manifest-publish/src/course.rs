@@ -13,7 +13,7 @@ use crate::door::Door;
 use crate::error::PublishError;
 use crate::journal::{Journal, Phase};
 use crate::lot::{Age, Lot};
-use crate::parcel::archive;
+use crate::parcel::is_shown_at_once;
 use crate::plan::BlobStep;
 use crate::progress::{Progress, Step};
 use crate::push::{Content, Effort, Published, PushOptions, Target};
@@ -55,8 +55,8 @@ impl<'a> Course<'a> {
         let goes_alone =
             options.with.is_nothing() && options.signing.is_nothing() && !may_have_subject(content.list);
         let is_one = goes_alone && targets.len() == 1;
-        // An archive is seen when the tags move, and not before.
-        let is_plain = |target: &Target| target.names.len() < 2 && archive(&target.place).is_none();
+        // Archives and directories are seen when the tags move, and not before.
+        let is_plain = |target: &Target| target.names.len() < 2 && !is_shown_at_once(&target.place);
         let is_single = is_one && targets.iter().all(is_plain);
         Self { transport, content, options, is_one, is_single, journal, door }
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use manifest_transport::archive::{Existing, pack};
-use manifest_transport::{Layout, Place, Transport, TransportError};
+use manifest_transport::{Directory, Layout, Place, Transport, TransportError};
 use tempfile::TempDir;
 
 use self::swap::swap;
@@ -21,16 +21,18 @@ use crate::push::{Content, Effort, Outcome, PushOptions, Target, push};
 pub struct Exported<'a> {
     /// What it is.
     pub content: Content<'a>,
-    /// The name in `index.json`; without one it is found by its digest or as the only one.
+    /// The name in `index.json`; without one it is found by its digest or as the only one. A directory has no names.
     pub name: Option<String>,
 }
 
 /// What an export writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums, reason = "either a directory or a file; there is no third")]
+#[allow(clippy::exhaustive_enums, reason = "there is a fourth when there is another form")]
 pub enum ExportTo {
     /// An OCI image layout.
     Directory(PathBuf),
+    /// A directory with one list or image in it, `dir:`.
+    Image(PathBuf),
     /// An OCI archive.
     Archive(PathBuf),
 }
@@ -55,7 +57,8 @@ pub enum IfThere {
 /// first and names last. The outcomes are in the order of what was given.
 ///
 /// # Errors
-/// [`TransportError::Exists`]; [`TransportError::NotALayout`] when what should be replaced holds anything but a layout;
+/// [`TransportError::Exists`]; [`TransportError::NotALayout`] and [`TransportError::NotAnImageDirectory`] when what should be
+/// replaced holds anything else; [`TransportError::Nameless`] for several in a directory, which has one;
 /// else as [`push`].
 ///
 /// Spec: OCI image-spec v1.1.1 `image-layout.md`.
@@ -73,23 +76,33 @@ pub async fn export(
         let mut outcomes = vec![Outcome::default(); exported.len()];
         for at in order {
             let (Some(one), Some(outcome)) = (exported.get(at), outcomes.get_mut(at)) else { continue };
-            let place = Place::Layout(Layout::new(root));
-            let target =
-                Target { place, names: one.name.iter().cloned().collect(), effort: Effort::Required };
+            let (place, names) = match to {
+                ExportTo::Image(_) => (Place::Directory(Directory::new(root)), Vec::new()),
+                ExportTo::Directory(_) | ExportTo::Archive(_) => {
+                    (Place::Layout(Layout::new(root)), one.name.iter().cloned().collect())
+                }
+            };
+            let target = Target { place, names, effort: Effort::Required };
             for done in push(transport, one.content, &[target], options, progress, None).await?.targets {
                 *outcome = done?;
             }
         }
         Ok::<_, PublishError>(outcomes)
     };
+    if let (ExportTo::Image(directory), 2..) = (to, exported.len()) {
+        return Err(TransportError::Nameless(format!("dir:{}", directory.display())).into());
+    }
     match (to, if_there) {
-        (ExportTo::Directory(directory), IfThere::Append) => write(directory).await,
-        (ExportTo::Directory(directory), _) => {
+        (ExportTo::Directory(directory) | ExportTo::Image(directory), IfThere::Append) => {
+            write(directory).await
+        }
+        (ExportTo::Directory(directory) | ExportTo::Image(directory), _) => {
             let directory = &real(directory);
-            check_directory(directory, directory, if_there)?;
+            let form = if let ExportTo::Image(_) = to { Form::Image } else { Form::Layout };
+            check_directory(directory, (directory, form), if_there)?;
             let staged = Staged::beside(directory)?;
             let outcomes = write(&staged.layout()).await?;
-            staged.keep(directory, if_there)?;
+            staged.keep(directory, form, if_there)?;
             Ok(outcomes)
         }
         (ExportTo::Archive(file), _) => {
@@ -113,8 +126,64 @@ fn real(directory: &Path) -> PathBuf {
     directory.canonicalize().unwrap_or_else(|_not_there| directory.to_owned())
 }
 
-/// Refuses what is at `here`, unless it is an empty directory or a layout that is to be replaced; messages name `directory`.
-fn check_directory(here: &Path, directory: &Path, if_there: IfThere) -> Result<(), TransportError> {
+/// What an export makes of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Layout,
+    Image,
+}
+
+impl Form {
+    /// The file without which it is not of this form.
+    const fn marker(self) -> &'static str {
+        match self {
+            Self::Layout => "oci-layout",
+            Self::Image => "version",
+        }
+    }
+
+    /// Whether a file of this name belongs to it.
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Layout => matches!(name, "oci-layout" | "index.json" | "blobs" | ".manifest.lock"),
+            // What a killed push left lies there with the rest.
+            Self::Image => {
+                matches!(name, "version" | "manifest.json" | ".manifest.lock")
+                    || name.starts_with(".tmp-")
+                    || is_of_image(name)
+            }
+        }
+    }
+
+    fn not(self, directory: &Path, why: String) -> TransportError {
+        match self {
+            Self::Layout => TransportError::NotALayout(directory.to_owned(), why),
+            Self::Image => TransportError::NotAnImageDirectory(directory.to_owned(), why),
+        }
+    }
+}
+
+/// Whether it is the name of a blob, a manifest or a signature in a directory.
+fn is_of_image(name: &str) -> bool {
+    let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+    let is_hex = matches!(first.len(), 64 | 128) && first.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_signature = |name: &str| {
+        let number = name.strip_prefix("signature-");
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    match rest {
+        None => is_hex || is_signature(name),
+        Some(rest) => is_hex && (rest == "manifest.json" || is_signature(rest)),
+    }
+}
+
+/// Refuses what is at `here`, unless it is an empty directory or one of this form that is to be replaced; messages name
+/// `directory`.
+fn check_directory(
+    here: &Path,
+    (directory, form): (&Path, Form),
+    if_there: IfThere,
+) -> Result<(), TransportError> {
     let entries = match std::fs::read_dir(here) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -133,12 +202,12 @@ fn check_directory(here: &Path, directory: &Path, if_there: IfThere) -> Result<(
     if if_there != IfThere::Replace {
         return Err(TransportError::Exists(directory.to_owned()));
     }
-    // It is removed with all that is in it, so that must be a layout and nothing else.
-    let is_ours = |name: &str| matches!(name, "oci-layout" | "index.json" | "blobs" | ".manifest.lock");
-    let not = |why: String| Err(TransportError::NotALayout(directory.to_owned(), why));
-    match names.iter().find(|name| !is_ours(name)) {
-        Some(other) => not(format!("it holds {other:?} too, and is not replaced")),
-        None if !names.iter().any(|name| name == "oci-layout") => not("it has no file oci-layout".to_owned()),
+    // It is removed with all that is in it, so that must be of the form and nothing else.
+    match names.iter().find(|name| !form.has(name)) {
+        Some(other) => Err(form.not(directory, format!("it holds {other:?} too, and is not replaced"))),
+        None if !names.iter().any(|name| name == form.marker()) => {
+            Err(form.not(directory, format!("it has no file {}", form.marker())))
+        }
         None => Ok(()),
     }
 }
@@ -162,14 +231,14 @@ impl Staged {
     }
 
     /// Gives the layout its place, for good.
-    fn keep(self, directory: &Path, if_there: IfThere) -> Result<(), TransportError> {
+    fn keep(self, directory: &Path, form: Form, if_there: IfThere) -> Result<(), TransportError> {
         let layout = self.layout();
         // A lock of a directory that nobody knew.
         drop(std::fs::remove_file(layout.join(".manifest.lock")));
         match std::fs::rename(&layout, directory) {
             Ok(()) => self.sync(),
             Err(refused) if is_taken(&refused) => match if_there {
-                IfThere::Replace => self.replace(directory),
+                IfThere::Replace => self.replace(directory, form),
                 IfThere::Refuse | IfThere::Append => Err(TransportError::Exists(directory.to_owned())),
             },
             Err(refused) => Err(failed("write", directory, refused)),
@@ -177,14 +246,16 @@ impl Staged {
     }
 
     /// Puts the layout in the place of another, which is removed only when the new one is there for good.
-    fn replace(self, directory: &Path) -> Result<(), TransportError> {
+    fn replace(self, directory: &Path, form: Form) -> Result<(), TransportError> {
         let (layout, spare, back) = (self.layout(), self.0.path().join("old"), self.0.path().join("new"));
         let (done, is_back) = match swap(&layout, directory, &spare) {
             // It may have become something else while the new one was being written.
-            Ok(old) => match check_directory(&old, directory, IfThere::Replace).and_then(|()| self.sync()) {
-                Ok(()) => (Ok(()), true),
-                failed => (failed, swap(&old, directory, &back).is_ok()),
-            },
+            Ok(old) => {
+                match check_directory(&old, (directory, form), IfThere::Replace).and_then(|()| self.sync()) {
+                    Ok(()) => (Ok(()), true),
+                    failed => (failed, swap(&old, directory, &back).is_ok()),
+                }
+            }
             Err(error) => (Err(failed("write", directory, error)), spare.symlink_metadata().is_err()),
         };
         if !is_back {
@@ -239,6 +310,28 @@ mod tests {
     }
 
     #[test]
+    fn the_files_of_a_directory_are_known_by_their_names() {
+        let hex = "a1".repeat(32);
+        for (name, is_ours) in [
+            ("version".to_owned(), true),
+            ("manifest.json".to_owned(), true),
+            ("signature-12".to_owned(), true),
+            (hex.clone(), true),
+            (format!("{hex}.manifest.json"), true),
+            (format!("{hex}.signature-1"), true),
+            (".tmp-x".to_owned(), true),
+            ("signature-".to_owned(), false),
+            ("signature-1.txt".to_owned(), false),
+            (format!("{hex}.json"), false),
+            (format!("{hex}0"), false),
+            ("index.json".to_owned(), false),
+            ("notes".to_owned(), false),
+        ] {
+            assert_eq!(Form::Image.has(&name), is_ours, "{name}");
+        }
+    }
+
+    #[test]
     fn a_layout_is_replaced_and_what_became_something_else_meanwhile_stays() {
         for (files, if_there, expected) in [
             (&[][..], IfThere::Refuse, &["new"][..]),
@@ -248,7 +341,7 @@ mod tests {
             (&["notes.txt", "oci-layout"], IfThere::Replace, &["notes.txt", "oci-layout"]),
         ] {
             let (home, directory, staged) = staged(files);
-            let kept = staged.keep(&directory, if_there);
+            let kept = staged.keep(&directory, Form::Layout, if_there);
             assert_eq!(names(&directory), expected, "{kept:?}");
             assert_eq!(kept.is_ok(), expected == ["new"], "{kept:?}");
             assert_eq!(names(home.path()), ["out"]);

@@ -12,7 +12,7 @@ use crate::course::Course;
 use crate::deliver::{Delivery, Last, may_be_short};
 use crate::error::PublishError;
 use crate::journal::{Publication, PublishedTag, PublishedTarget, Was};
-use crate::parcel::{self, Packing, Parcel, archive};
+use crate::parcel::{self, Packing, Parcel, archive, directory};
 use crate::progress::{Progress, Step};
 use crate::push::{Effort, Expectations, Outcome, TagMoved, Target};
 use crate::signing::{check_target, sign_brought};
@@ -24,7 +24,7 @@ use crate::tags::{Before, Expected, Found, Undone, put_back, read, try_back, und
 pub(crate) struct Lot<'a> {
     target: &'a Target,
     tags: Vec<Moving>,
-    /// The archive, if the target is one; then its name is no tag that moves.
+    /// The archive or directory, if the target is one; then there is no tag that moves.
     parcel: Parcel,
     outcome: Outcome,
     /// Whether something may have arrived here when the publication was cut off.
@@ -44,7 +44,7 @@ struct Moving {
     is_moved: bool,
 }
 
-/// In which order tags move: by whether there was one before. Archives come last, since they go back least gladly.
+/// In which order tags move: by whether there was one before. Archives and directories come last, since they go back least gladly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
     Old,
@@ -134,6 +134,12 @@ impl<'a> Lot<'a> {
             let stays = parcel::take_back(archive, list).await?.map(str::to_owned);
             return Ok(vec![Undone { tag: self.shown(), stays }]);
         }
+        if let Some(directory) = directory(place) {
+            let means = directory.means(&list).await?;
+            let stays =
+                means.then(|| "what it meant before is kept there, but was not written down".to_owned());
+            return Ok(vec![Undone { tag: self.shown(), stays }]);
+        }
         let tags = join_all(self.tags.iter().map(|Moving { before, .. }| async move {
             let stays = try_back(place, before, list).await?;
             Ok(Undone { tag: written(place, &before.name), stays: stays.map(str::to_owned) })
@@ -191,6 +197,9 @@ impl<'a> Lot<'a> {
         let Course { content, options, is_single, .. } = course;
         check_target(course, self.target).await?;
         let (place, list) = (&self.target.place, content.list.digest);
+        if let Some(directory) = directory(place) {
+            directory.check_ours().await?;
+        }
         if let Some(archive) = archive(place) {
             parcel::look(archive)?;
             return self.tags.iter_mut().try_for_each(|tag| {
@@ -316,7 +325,7 @@ impl<'a> Lot<'a> {
         let last = match (course.is_single, self.tags.as_slice()) {
             (true, [tag]) if !tag.is_due(list) => Last::There,
             (true, [tag]) => Last::Named(&tag.before),
-            (_, []) if place.registry_host().is_none() => Last::Unnamed,
+            (_, []) if place.registry_host().is_none() && directory(place).is_none() => Last::Unnamed,
             _ => Last::Digest(at_once, &several),
         };
         let (outcome, set) = Box::pin(delivery.to(place, last, progress)).await?;
@@ -361,6 +370,12 @@ impl<'a> Lot<'a> {
             let shown = if age == Age::Archive { self.parcel.show().await } else { Ok(()) };
             return shown.map_err(|error| (self.shown(), error.into()));
         }
+        if let (Some(directory), Age::Archive) = (directory(place), age) {
+            let bytes = Bytes::from(list.bytes.clone());
+            let before = directory.publish(&list.digest, &bytes).await;
+            let before = before.map_err(|error| (self.shown(), error.into()))?;
+            self.parcel = Parcel::Means(before);
+        }
         let is_meant =
             |tag: &&mut Moving| tag.is_due(list.digest) && tag.before.is_absent() == (age == Age::New);
         for tag in self.tags.iter_mut().filter(is_meant) {
@@ -382,6 +397,9 @@ impl<'a> Lot<'a> {
     pub(crate) async fn put_back(&self, ours: Digest) -> Vec<Undone> {
         if let (Some(archive), Parcel::Shown) = (archive(&self.target.place), &self.parcel) {
             return vec![undone(self.shown(), parcel::take_back(archive, ours).await)];
+        }
+        if let (Some(directory), Parcel::Means(before)) = (directory(&self.target.place), &self.parcel) {
+            return vec![undone(self.shown(), directory.take_back(&ours, before.as_ref()).await)];
         }
         let touched = self.tags.iter().filter(|tag| tag.is_touched || tag.is_moved);
         join_all(touched.map(|tag| put_back(&self.target.place, &tag.before, ours))).await

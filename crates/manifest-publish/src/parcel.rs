@@ -1,4 +1,5 @@
-//! Archives as targets: made beside the place where they will be, and seen there in one step.
+//! Archives and directories as targets, which have no tags: an archive is made beside the place where it will be, a directory in
+//! its place; both are seen in one step.
 
 use std::fs;
 use std::io;
@@ -6,11 +7,11 @@ use std::path::Path;
 
 use manifest_core::Digest;
 use manifest_transport::archive::{Existing, Packed};
-use manifest_transport::{Archive, Layout, Place, TransportError};
+use manifest_transport::{Archive, Directory, Layout, Place, TransportError};
 
 use crate::export::Staged;
 
-/// An archive on its way.
+/// An archive or a directory on its way.
 #[derive(Debug, Default)]
 pub(crate) enum Parcel {
     /// Nothing is there, or somebody else's.
@@ -20,11 +21,23 @@ pub(crate) enum Parcel {
     Packed(Packed),
     /// It is where it should be.
     Shown,
+    /// The directory means the list; what it meant before.
+    Means(Option<Digest>),
 }
 
 /// The archive that a target is.
 pub(crate) const fn archive(place: &Place) -> Option<&Archive> {
     if let Place::Archive(archive) = place { Some(archive) } else { None }
+}
+
+/// The directory that a target is.
+pub(crate) const fn directory(place: &Place) -> Option<&Directory> {
+    if let Place::Directory(directory) = place { Some(directory) } else { None }
+}
+
+/// Whether nobody sees what is brought to a target until it is shown as a whole.
+pub(crate) const fn is_shown_at_once(place: &Place) -> bool {
+    matches!(place, Place::Archive(_) | Place::Directory(_))
 }
 
 /// What is asked what it has: an archive that is to be made has nothing, as a layout that is not there.

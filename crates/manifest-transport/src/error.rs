@@ -202,6 +202,12 @@ pub enum TransportError {
     /// A directory is not an OCI image layout.
     #[error("{path} is not an OCI image layout: {why}", path = .0.display(), why = .1)]
     NotALayout(PathBuf, String),
+    /// A directory is not one of images (`dir:`), or holds something else.
+    #[error("{path} is not a directory of an image (dir:): {why}", path = .0.display(), why = .1)]
+    NotAnImageDirectory(PathBuf, String),
+    /// A place holds one image, which has no name there.
+    #[error("{0} gives no names to images")]
+    Nameless(String),
     /// A file is not an archive of images that can be used.
     #[error("{path} is not a usable archive", path = .0.display())]
     Archive(PathBuf, #[source] ArchiveError),
@@ -235,8 +241,8 @@ pub enum TransportError {
     /// A [`Reader`](crate::Reader) failed, for a reason of its own.
     #[error("{0} cannot be read")]
     Reader(Digest, #[source] Box<dyn Error + Send + Sync>),
-    /// Another process keeps a layout locked.
-    #[error("the layout {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
+    /// Another process keeps a layout or a directory locked.
+    #[error("the directory {path} is in use by another process (waited {s} s)", path = .0.display(), s = .1.as_secs())]
     LayoutBusy(PathBuf, Duration),
     /// The system refused; the first field completes "cannot …".
     #[error("cannot {0} {path}", path = .1.display())]

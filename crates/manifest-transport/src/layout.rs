@@ -4,12 +4,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, Format, List, MAX_MANIFEST_SIZE};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use self::index::NAME;
 use crate::error::TransportError;
@@ -18,17 +15,13 @@ use crate::manifest::{At, Fetched};
 use crate::offer::{self, Offer};
 use crate::registry::{Deleted, Expect};
 use crate::start::Start;
-use crate::stream::{Blob, verified};
+use crate::stream::Blob;
 
-mod disk;
+pub(crate) mod disk;
 pub(crate) mod index;
 
 /// What stands in the file `oci-layout`.
 const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-/// How long another program may keep `index.json` locked.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a blob that are read at once.
-const PIECE: usize = 256 << 10;
 
 /// An OCI image layout on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,13 +105,7 @@ impl Layout {
 
     /// Whether the layout has a blob, whole and right; it is read for that, since nobody else vouches for it.
     pub async fn has_blob(&self, blob: &Descriptor) -> bool {
-        let Ok(mut content) = self.blob(blob).await else { return false };
-        while let Some(piece) = content.next().await {
-            if piece.is_err() {
-                return false;
-            }
-        }
-        true
+        disk::is_whole(self.blob(blob).await).await
     }
 
     /// Whether the layout has a manifest, whole and right.
@@ -138,40 +125,15 @@ impl Layout {
     /// Reads a blob from somewhere on.
     pub(crate) async fn blob_from(&self, wanted: &Descriptor, start: &Start) -> Result<Blob, TransportError> {
         let (path, what) = (self.blob_path(&wanted.digest), self.blob_name(&wanted.digest));
-        let mut file = match disk::open(&path).await {
-            Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(TransportError::NotFound(what));
-            }
-            opened => opened?,
-        };
-        let way = start.near(wanted);
-        let seek = file.seek(io::SeekFrom::Start(way.at())).await;
-        seek.map_err(|error| TransportError::Io("read", path.clone(), error))?;
-        let pieces = stream::try_unfold((file, path), |(mut file, path)| async move {
-            let mut piece = bytes::BytesMut::with_capacity(PIECE);
-            match file.read_buf(&mut piece).await {
-                Ok(0) => Ok(None),
-                Ok(_) => Ok(Some((piece.freeze(), (file, path)))),
-                Err(error) => Err(TransportError::Io("read", path, error)),
-            }
-        });
-        Ok(verified(pieces.boxed(), way, wanted.clone(), what))
+        disk::read_blob(path, what, wanted, start).await
     }
 
     /// Writes a blob: under a temporary name, and under its digest when all of it is there.
     ///
     /// # Errors
     /// [`TransportError::Io`], and what the content brings.
-    pub async fn put_blob(&self, blob: &Descriptor, mut content: Blob) -> Result<(), TransportError> {
-        let path = self.blob_path(&blob.digest);
-        let staged = disk::stage(&self.root, &path).await?;
-        let mut file = staged.open().await?;
-        while let Some(piece) = content.next().await {
-            file.write_all(&piece?).await.map_err(|error| staged.error("write", error))?;
-        }
-        file.flush().await.map_err(|error| staged.error("write", error))?;
-        file.sync_all().await.map_err(|error| staged.error("sync", error))?;
-        staged.keep(path).await
+    pub async fn put_blob(&self, blob: &Descriptor, content: Blob) -> Result<(), TransportError> {
+        disk::write_blob(&self.root, self.blob_path(&blob.digest), content).await
     }
 
     /// Writes a manifest under its digest.
@@ -198,7 +160,7 @@ impl Layout {
 
     /// Lists a manifest in `index.json` without a name, unless it is listed there under any name or none.
     pub(crate) async fn list_unless_listed(&self, manifest: Descriptor) -> Result<(), TransportError> {
-        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let _lock = disk::lock(&self.root).await?;
         let mut list = if self.index_path().exists() { self.index().await? } else { List::new() };
         if list.entry(&manifest.digest).is_some() {
             return Ok(());
@@ -221,7 +183,7 @@ impl Layout {
         manifest: Descriptor,
         expect: &Expect,
     ) -> Result<(), TransportError> {
-        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let _lock = disk::lock(&self.root).await?;
         let mut list = if self.index_path().exists() { self.index().await? } else { List::new() };
         let found = list.entries().iter().find(|entry| is_named(entry, name)).map(|entry| entry.digest);
         if let (Some(name), false) = (name, expect.allows(found)) {
@@ -241,7 +203,7 @@ impl Layout {
 
     /// Takes a name away; the manifest that had it stays in `index.json`.
     pub(crate) async fn remove_name(&self, name: &str) -> Result<Deleted, TransportError> {
-        let _lock = disk::lock(&self.root, LOCK_TIMEOUT).await?;
+        let _lock = disk::lock(&self.root).await?;
         let mut list = self.index().await?;
         let (named, others): (Vec<_>, Vec<_>) =
             list.entries().iter().cloned().partition(|entry| is_named(entry, Some(name)));

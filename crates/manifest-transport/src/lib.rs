@@ -1,4 +1,4 @@
-//! Where images live: repositories of registries, OCI image layouts, and archives.
+//! Where images live: repositories of registries, OCI image layouts, directories, and archives.
 //!
 //! A [`Transport`] opens a [`Place`]; a place gives and takes manifests and blobs; an archive only gives. Whatever is read is checked
 //! against the digest and the size that asked for it before anybody gets to see it. All requests to the network go
@@ -13,6 +13,7 @@ pub mod auth;
 mod carriers;
 mod clock;
 pub mod config;
+mod directory;
 mod error;
 mod feed;
 mod foreign;
@@ -39,6 +40,7 @@ mod stream;
 pub use archive::{Archive, ArchiveError, ArchiveKind};
 pub use carriers::{Carrier, Carriers};
 pub use clock::{Clock, Pause, SystemClock};
+pub use directory::Directory;
 pub use error::TransportError;
 pub use feed::{Feed, Source, Tap};
 pub use graph::{Graph, Node};

@@ -16,6 +16,8 @@ pub enum Location {
     Registry(Reference),
     /// In an OCI image layout: `oci:DIRECTORY[:NAME]`, `oci:DIRECTORY:@POSITION` or `oci:DIRECTORY@DIGEST`.
     Layout(PathBuf, Pick),
+    /// In a directory: `dir:DIRECTORY`, or another manifest there than the image itself: `dir:DIRECTORY@DIGEST`.
+    Directory(PathBuf, Pick),
     /// In an archive: `oci-archive:FILE` or `docker-archive:FILE`, with the same behind it as for a layout. Of a Docker
     /// archive the position counts the images.
     Archive(ArchiveKind, PathBuf, Pick),
@@ -46,11 +48,11 @@ pub enum LocationError {
     Reference(String, #[source] ReferenceError),
     /// The transport exists elsewhere, but is not supported here.
     #[error(
-        "the transport {0:?} is not supported; docker://, oci:, oci-archive:, docker-archive: and store: are"
+        "the transport {0:?} is not supported; docker://, oci:, dir:, oci-archive:, docker-archive: and store: are"
     )]
     Unsupported(String),
-    /// No directory stands behind `oci:`.
-    #[error("{0:?} names no directory; it is written oci:DIRECTORY[:NAME]")]
+    /// No directory stands behind `oci:` or `dir:`.
+    #[error("{0:?} names no directory; it is written {form}", form = directory_form(.0))]
     NoDirectory(String),
     /// No file stands behind the transport of an archive.
     #[error("{0:?} names no file; it is written {prefix}:FILE[:NAME]", prefix = .1.as_str())]
@@ -64,7 +66,7 @@ pub enum LocationError {
 }
 
 /// Transports that other tools have and we do not.
-const OTHERS: [&str; 4] = ["dir", "containers-storage", "docker-daemon", "ostree"];
+const OTHERS: [&str; 3] = ["containers-storage", "docker-daemon", "ostree"];
 
 impl FromStr for Location {
     type Err = LocationError;
@@ -77,6 +79,16 @@ impl FromStr for Location {
             let (path, pick) = picked(text, rest)?;
             let path = path.ok_or_else(|| LocationError::NoDirectory(text.to_owned()))?;
             return Ok(Self::Layout(path, pick));
+        }
+        if let Some(rest) = text.strip_prefix("dir:") {
+            let (path, pick) = match digested(text, rest)? {
+                Some((path, digest)) => (path, Pick::Digest(digest)),
+                None => (rest, Pick::Only),
+            };
+            if path.is_empty() {
+                return Err(LocationError::NoDirectory(text.to_owned()));
+            }
+            return Ok(Self::Directory(path.into(), pick));
         }
         for kind in [ArchiveKind::Oci, ArchiveKind::Docker] {
             if let Some(rest) = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':')) {
@@ -108,11 +120,24 @@ fn registry(text: &str) -> Result<Location, LocationError> {
     Ok(Location::Registry(reference.with_default_tag()))
 }
 
+/// What stands before a digest at the end, and the digest; `whole` is for messages.
+fn digested<'a>(whole: &str, rest: &'a str) -> Result<Option<(&'a str, Digest)>, LocationError> {
+    let Some((before, digest)) = rest.rsplit_once('@').filter(|(_, end)| end.contains(':')) else {
+        return Ok(None);
+    };
+    let digest = digest.parse().map_err(|error| LocationError::Digest(whole.to_owned(), error))?;
+    Ok(Some((before, digest)))
+}
+
+/// How a directory is written with its transport.
+fn directory_form(text: &str) -> &'static str {
+    if text.starts_with("dir:") { "dir:DIRECTORY" } else { "oci:DIRECTORY[:NAME]" }
+}
+
 /// The path, if there is one, and which manifest is meant; `whole` is for messages.
 fn picked(whole: &str, rest: &str) -> Result<(Option<PathBuf>, Pick), LocationError> {
     let path = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    if let Some((before, digest)) = rest.rsplit_once('@').filter(|(_, end)| end.contains(':')) {
-        let digest = digest.parse().map_err(|error| LocationError::Digest(whole.to_owned(), error))?;
+    if let Some((before, digest)) = digested(whole, rest)? {
         return Ok((path(before), Pick::Digest(digest)));
     }
     let (before, name) = rest.split_once(':').unwrap_or((rest, ""));
@@ -131,6 +156,7 @@ impl fmt::Display for Location {
         match self {
             Self::Registry(reference) => write!(f, "docker://{reference}"),
             Self::Layout(path, pick) => write!(f, "oci:{}{pick}", path.display()),
+            Self::Directory(path, pick) => write!(f, "dir:{}{pick}", path.display()),
             Self::Archive(kind, path, pick) => write!(f, "{}:{}{pick}", kind.as_str(), path.display()),
             Self::Store(name) => write!(f, "store:{name}"),
         }
@@ -174,6 +200,9 @@ mod tests {
             ("docker-archive:a.tar:@1".to_owned(), "docker-archive:a.tar:@1".to_owned()),
             (format!("docker-archive:a.tar@{digest}"), format!("docker-archive:a.tar@{digest}")),
             (format!("oci:dir@{digest}"), format!("oci:dir@{digest}")),
+            ("dir:/a/b".to_owned(), "dir:/a/b".to_owned()),
+            ("dir:a:b@c".to_owned(), "dir:a:b@c".to_owned()),
+            (format!("dir:/a:b@{digest}"), format!("dir:/a:b@{digest}")),
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), shown);
         }
@@ -190,7 +219,8 @@ mod tests {
             ("docker-archive::x", "it is written docker-archive:FILE[:NAME]"),
             ("docker-archive:a@sha256:12", "valid digest"),
             ("oci-archive:a:@-1", "position"),
-            ("dir:/x", "\"dir:\" is not supported"),
+            ("dir:", "it is written dir:DIRECTORY"),
+            ("dir:a@sha256:12", "valid digest"),
             ("containers-storage:x", "not supported"),
             ("library://x/y", "\"library://\" is not supported"),
             ("docker://", "not a valid image reference"),

@@ -1,4 +1,4 @@
-//! A repository, a layout or an archive: the place where images are read from and written to.
+//! A repository, a layout, a directory or an archive: the place where images are read from and written to.
 
 mod ability;
 mod addition;
@@ -17,6 +17,7 @@ use crate::Settings;
 use crate::archive::{Archive, ArchiveKind};
 use crate::auth::token::{Access, Scopes};
 use crate::clock::{Clock, SystemClock};
+use crate::directory::Directory;
 use crate::error::TransportError;
 use crate::http::Http;
 use crate::layout::Layout;
@@ -107,6 +108,9 @@ impl Transport {
             Location::Layout(path, pick) => {
                 Some((Place::Layout(Layout::new(path)), Which::Local(pick.clone())))
             }
+            Location::Directory(path, pick) => {
+                Some((Place::Directory(Directory::new(path)), Which::Local(pick.clone())))
+            }
             Location::Archive(kind, path, pick) => {
                 Some((self.archive(*kind, path), Which::Local(pick.clone())))
             }
@@ -127,7 +131,7 @@ impl Default for Transport {
 pub enum Which {
     /// One of a repository.
     Remote(At),
-    /// One of a layout or an archive.
+    /// One of a layout, a directory or an archive.
     Local(Pick),
 }
 
@@ -145,6 +149,8 @@ pub enum Place {
     Repository(Arc<RemoteRepository>),
     /// An OCI image layout.
     Layout(Layout),
+    /// A directory with one image or list in it, which has no name there.
+    Directory(Directory),
     /// An archive, which can only be read from.
     Archive(Archive),
     /// Something else that can only be read from, and by digest only.
@@ -157,6 +163,7 @@ impl fmt::Display for Place {
         match self {
             Self::Repository(remote) => remote.fmt(f),
             Self::Layout(layout) => write!(f, "oci:{}", layout.root().display()),
+            Self::Directory(directory) => directory.fmt(f),
             Self::Archive(archive) => archive.fmt(f),
             Self::Reader(reader) => reader.fmt(f),
         }
@@ -171,9 +178,17 @@ impl PartialEq for Place {
                 one.registry.host() == other.registry.host() && one.path == other.path
             }
             (Self::Layout(one), Self::Layout(other)) => one == other,
+            (Self::Directory(one), Self::Directory(other)) => one == other,
             (Self::Archive(one), Self::Archive(other)) => one == other,
             (Self::Reader(one), Self::Reader(other)) => Arc::ptr_eq(one, other),
-            (Self::Repository(_) | Self::Layout(_) | Self::Archive(_) | Self::Reader(_), _) => false,
+            (
+                Self::Repository(_)
+                | Self::Layout(_)
+                | Self::Directory(_)
+                | Self::Archive(_)
+                | Self::Reader(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -183,7 +198,7 @@ impl Place {
     pub fn registry_host(&self) -> Option<&str> {
         match self {
             Self::Repository(remote) => Some(remote.registry.host()),
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => None,
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => None,
         }
     }
 
@@ -191,7 +206,7 @@ impl Place {
     pub(crate) async fn base(&self) -> Result<Option<Url>, TransportError> {
         match self {
             Self::Repository(remote) => remote.registry.address().await.map(Some),
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Ok(None),
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => Ok(None),
         }
     }
 
@@ -233,6 +248,10 @@ impl Place {
             (Self::Layout(layout), Which::Remote(At::Tag(tag))) => {
                 layout.manifest(&Pick::Name(tag.to_string())).await
             }
+            (Self::Directory(directory), Which::Local(pick)) => directory.manifest(pick).await,
+            (Self::Directory(directory), Which::Remote(At::Digest(digest))) => {
+                directory.manifest(&Pick::Digest(*digest)).await
+            }
             (Self::Archive(archive), Which::Local(pick)) => archive.manifest(pick).await,
             (Self::Archive(archive), Which::Remote(At::Digest(digest))) => {
                 archive.manifest(&Pick::Digest(*digest)).await
@@ -247,7 +266,9 @@ impl Place {
             (Self::Repository(_) | Self::Reader(_), Which::Local(pick)) => {
                 Err(TransportError::NotFound(format!("{self}{pick}")))
             }
-            (Self::Reader(_), Which::Remote(at)) => Err(TransportError::NotFound(format!("{self}{at}"))),
+            (Self::Directory(_) | Self::Reader(_), Which::Remote(at)) => {
+                Err(TransportError::NotFound(format!("{self}{at}")))
+            }
         }
     }
 
@@ -279,6 +300,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.blob(blob, start).await,
             Self::Layout(layout) => layout.blob_from(blob, start).await,
+            Self::Directory(directory) => directory.blob_from(blob, start).await,
             Self::Archive(archive) => archive.blob_from(blob, start).await,
             Self::Reader(reader) => reader::blob(reader, blob, start).await,
         }
@@ -304,7 +326,7 @@ impl Place {
     pub async fn is_known(&self) -> Result<bool, TransportError> {
         match self {
             Self::Repository(remote) => remote.registry.knows(&remote.path).await,
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Ok(true),
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => Ok(true),
         }
     }
 
@@ -316,6 +338,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.has_manifest(&remote.path, digest).await,
             Self::Layout(layout) => Ok(layout.has_manifest(digest).await),
+            Self::Directory(directory) => Ok(directory.has_manifest(digest).await),
             Self::Archive(archive) => archive.has_manifest(digest).await,
             Self::Reader(reader) => Ok(reader::manifest(reader, *digest).await.is_ok()),
         }
@@ -329,6 +352,7 @@ impl Place {
         match self {
             Self::Repository(remote) => remote.registry.has_blob(&remote.path, &blob.digest).await,
             Self::Layout(layout) => Ok(layout.has_blob(blob).await),
+            Self::Directory(directory) => Ok(directory.has_blob(blob).await),
             Self::Archive(archive) => archive.has_blob(blob).await,
             Self::Reader(reader) => Ok(reader::has_blob(reader, blob).await),
         }
@@ -366,6 +390,7 @@ impl Place {
                 remote.registry.upload(&remote.path, blob, None, open).await
             }
             (Self::Layout(layout), _) => layout.put_blob(blob, open(Start::default()).await?).await,
+            (Self::Directory(directory), _) => directory.put_blob(blob, open(Start::default()).await?).await,
             (Self::Archive(_) | Self::Reader(_), _) => self.read_only(),
         }
     }
@@ -387,6 +412,7 @@ impl Place {
                 None => remote.registry.put_manifest(&remote.path, digest, media_type, bytes).await,
             },
             Self::Layout(layout) => layout.put_manifest(digest, &bytes).await,
+            Self::Directory(directory) => directory.put_manifest(digest, &bytes).await,
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }

@@ -1,4 +1,5 @@
-//! Where simple signatures are kept: in the registry itself, where it says that it does so, or else in a lookaside store.
+//! Where simple signatures are kept: in the registry itself, where it says that it does so, or else in a lookaside store; those of
+//! a directory (`dir:`) beside its images.
 //!
 //! What is read here are bytes that somebody has put there. Nothing is believed of them.
 //!
@@ -6,6 +7,7 @@
 
 mod directory;
 mod files;
+mod image;
 mod web;
 
 use std::fmt;
@@ -17,6 +19,7 @@ use manifest_core::{Digest, Reference};
 use tokio::sync::Semaphore;
 
 use crate::config::Lookaside;
+use crate::directory::Directory;
 use crate::error::TransportError;
 use crate::http::Http;
 use crate::observe::Event;
@@ -24,7 +27,9 @@ use crate::place::{Place, Transport};
 use crate::registry::Registry;
 use crate::settings::Settings;
 
+use directory::Series;
 pub use files::SignatureEnvironment;
+pub(crate) use image::hand_over;
 
 /// A larger signature is not read or written, in bytes.
 pub const MAX_SIGNATURE: usize = 4 << 20;
@@ -38,9 +43,19 @@ const MAX_ALL: usize = 8 << 20;
 /// Directories are read one after another: it is quick, and each thread keeps the memory that it has used.
 static READERS: Semaphore = Semaphore::const_new(1);
 
-/// The simple signatures of the images in a repository.
+/// The simple signatures of the images in a repository, or all signatures of those in a directory.
 #[derive(Clone, Debug)]
-pub struct Signatures {
+pub struct Signatures(Keeper);
+
+#[derive(Clone, Debug)]
+enum Keeper {
+    Repository(OfRepository),
+    Directory(Directory),
+}
+
+/// Those of a repository.
+#[derive(Clone, Debug)]
+struct OfRepository {
     reference: Reference,
     registry: Arc<Registry>,
     /// The path of the repository in the registry.
@@ -73,17 +88,34 @@ impl Transport {
     pub fn signatures(&self, reference: &Reference) -> Option<Signatures> {
         let Place::Repository(remote) = self.repository(&reference.repository()) else { return None };
         let (registry, path) = remote.home();
-        Some(Signatures {
+        Some(Signatures(Keeper::Repository(OfRepository {
             reference: reference.clone().with_default_tag(),
             registry,
             path,
             http: self.http().clone(),
             settings: self.settings(),
-        })
+        })))
+    }
+}
+
+impl Place {
+    /// The signatures that the place itself keeps beside its images, which a directory does, whatever their form.
+    pub fn own_signatures(&self) -> Option<Signatures> {
+        match self {
+            Self::Directory(directory) => Some(Signatures(Keeper::Directory(directory.clone()))),
+            Self::Repository(_) | Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => None,
+        }
     }
 }
 
 impl Signatures {
+    /// Whether signatures of sigstore are kept there, too: as files that begin with a line which says so.
+    ///
+    /// Spec: containers/image `docs/containers-signature.5.md`, and its transport `dir`.
+    pub const fn keeps_sigstore(&self) -> bool {
+        matches!(self.0, Keeper::Directory(_))
+    }
+
     /// Reads the signatures of the manifest with this digest, in the order in which they were added; none is no error.
     ///
     /// # Errors
@@ -99,36 +131,22 @@ impl Signatures {
     /// # Errors
     /// As [`read`](Self::read); [`TransportError::TooLarge`] also above `room`.
     pub async fn read_within(&self, digest: &Digest, room: usize) -> Result<Vec<Bytes>, TransportError> {
-        let room = room.min(MAX_ALL);
-        if self.registry.keeps_signatures().await? {
-            return self.registry.signatures(&self.path, digest, room).await;
+        match &self.0 {
+            Keeper::Repository(kept) => kept.read_within(digest, room.min(MAX_ALL)).await,
+            Keeper::Directory(directory) => image::read(directory, digest, room.min(MAX_ALL)).await,
         }
-        let Some(store) = self.settings.signatures.lookaside(&self.reference) else { return Ok(Vec::new()) };
-        let name = self.name(digest);
-        let found = match store {
-            Lookaside::Directory(root) => {
-                let directory = root.join(&name);
-                let _turn = READERS.acquire().await.ok();
-                blocking(&directory.clone(), move || directory::read(&directory, room)).await?
-            }
-            Lookaside::Web(base) => web::read((&self.http, &self.settings), base, &name, room).await?,
-        };
-        if found.gap {
-            let text = format!(
-                "{store} has {name}/signature-2 and no signature-1, so that nobody looks at the former"
-            );
-            self.http.observe(Event::Warning(text));
-        }
-        Ok(found.signatures)
     }
 
     /// Makes sure that signatures can be added, as far as the configuration tells.
     ///
     /// # Errors
     /// [`TransportError::SignatureStore`] when nothing can be written where signatures are kept; when the registry cannot
-    /// be asked.
+    /// be asked; [`TransportError::NotAnImageDirectory`].
     pub async fn ready(&self) -> Result<(), TransportError> {
-        if self.registry.keeps_signatures().await? { Ok(()) } else { self.writable("add").map(drop) }
+        match &self.0 {
+            Keeper::Repository(kept) => kept.ready().await,
+            Keeper::Directory(directory) => directory.check_ours().await,
+        }
     }
 
     /// Adds a signature of the manifest with this digest; what others add meanwhile stays.
@@ -142,12 +160,10 @@ impl Signatures {
                 limit: MAX_SIGNATURE as u64,
             });
         }
-        if self.registry.keeps_signatures().await? {
-            return self.registry.add_signature(&self.path, digest, signature).await;
+        match &self.0 {
+            Keeper::Repository(kept) => kept.add(digest, signature).await,
+            Keeper::Directory(directory) => image::add(directory, digest, signature).await,
         }
-        let (root, name) = (self.writable("add")?, self.name(digest));
-        let signature = signature.to_owned();
-        blocking(&root.join(&name), move || directory::add(&root, &name, &signature)).await
     }
 
     /// Removes all signatures of the manifest with this digest, also those that others add meanwhile; how many there were.
@@ -155,6 +171,63 @@ impl Signatures {
     /// # Errors
     /// [`TransportError::SignatureStore`] when nothing can be removed where signatures are kept.
     pub async fn remove(&self, digest: &Digest) -> Result<usize, TransportError> {
+        match &self.0 {
+            Keeper::Repository(kept) => kept.remove(digest).await,
+            Keeper::Directory(directory) => image::remove(directory, digest).await,
+        }
+    }
+}
+
+/// Which image the signatures are of, for people.
+impl fmt::Display for Signatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Keeper::Repository(kept) => write!(f, "the signatures of {}", kept.reference.repository()),
+            Keeper::Directory(directory) => write!(f, "the signatures in {directory}"),
+        }
+    }
+}
+
+impl OfRepository {
+    async fn read_within(&self, digest: &Digest, room: usize) -> Result<Vec<Bytes>, TransportError> {
+        if self.registry.keeps_signatures().await? {
+            return self.registry.signatures(&self.path, digest, room).await;
+        }
+        let Some(store) = self.settings.signatures.lookaside(&self.reference) else { return Ok(Vec::new()) };
+        let name = self.name(digest);
+        let found = match store {
+            Lookaside::Directory(root) => {
+                let directory = root.join(&name);
+                let _turn = READERS.acquire().await.ok();
+                blocking(&directory.clone(), move || directory::read(&Series::of_store(directory), room))
+                    .await?
+            }
+            Lookaside::Web(base) => web::read((&self.http, &self.settings), base, &name, room).await?,
+        };
+        if found.gap {
+            let text = format!(
+                "{store} has {name}/signature-2 and no signature-1, so that nobody looks at the former"
+            );
+            self.http.observe(Event::Warning(text));
+        }
+        Ok(found.signatures)
+    }
+
+    async fn ready(&self) -> Result<(), TransportError> {
+        if self.registry.keeps_signatures().await? { Ok(()) } else { self.writable("add").map(drop) }
+    }
+
+    async fn add(&self, digest: &Digest, signature: &[u8]) -> Result<Kept, TransportError> {
+        if self.registry.keeps_signatures().await? {
+            return self.registry.add_signature(&self.path, digest, signature).await;
+        }
+        let (root, name) = (self.writable("add")?, self.name(digest));
+        let signature = signature.to_owned();
+        let series = Series::of_store(root.join(name));
+        blocking(&root.clone(), move || directory::add(&root, &series, &signature)).await
+    }
+
+    async fn remove(&self, digest: &Digest) -> Result<usize, TransportError> {
         if self.registry.keeps_signatures().await? {
             return Err(TransportError::SignatureStore {
                 action: "remove",
@@ -163,7 +236,7 @@ impl Signatures {
             });
         }
         let directory = self.writable("remove")?.join(self.name(digest));
-        blocking(&directory.clone(), move || directory::remove(&directory)).await
+        blocking(&directory.clone(), move || directory::remove(&Series::of_store(directory))).await
     }
 
     /// The directory below which signatures are written.
@@ -186,13 +259,6 @@ impl Signatures {
     /// Where the signatures of a manifest lie in a store. Made of parsed values only, which hold no `..` and no `//`.
     fn name(&self, digest: &Digest) -> String {
         format!("{}@{}={}", self.reference.path(), digest.algorithm().as_str(), digest.hex())
-    }
-}
-
-/// Which image the signatures are of, for people.
-impl fmt::Display for Signatures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the signatures of {}", self.reference.repository())
     }
 }
 

@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Add {
     /// The list: its name, its id, or at least 12 digits of its id
     list: String,
-    /// Images: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME] or store:LIST
+    /// Images: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY or store:LIST
     #[arg(required = true)]
     image: Vec<String>,
     /// Put the image in the place of the entry for the same platform, and of its attestations

@@ -49,7 +49,7 @@ Types of predicates, as cosign calls them; any other is given as a URI:
   link                              https://in-toto.io/Link/v1
   custom                            https://cosign.sigstore.dev/attestation/v1")]
 pub(crate) struct Attest {
-    /// What to describe: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], or a name or id in the store
+    /// What to describe: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, or a name or id in the store
     image: String,
     /// What is said of it: a file with JSON, at most 6 MB; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -92,10 +92,13 @@ impl Attest {
         let turns = context.store().ok().map(|store| store.publications());
         let mut done = Vec::new();
         for spot in &spots {
-            if !matches!(spot.location, Location::Registry(_) | Location::Layout(..)) {
+            if !matches!(
+                spot.location,
+                Location::Registry(_) | Location::Layout(..) | Location::Directory(..)
+            ) {
                 return Err(CliError::Misuse(
                     format!("nothing can be attached to what is in {}", spot.target),
-                    "it can in a registry or an OCI layout",
+                    "it can in a registry or an OCI layout, and in dir:DIRECTORY",
                 ));
             }
             let (place, which) = spot.open(&transport)?;

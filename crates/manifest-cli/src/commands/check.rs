@@ -27,7 +27,7 @@ Examples:
 With --deep the layers are read from the uppermost down, until enough programs were seen: executable files that
 are ELF, PE or Mach-O. Of a layer at most 512 MiB are read, and it may unpack to 200 times its size.")]
 pub(crate) struct Check {
-    /// The list or image: a name or id in the store, or docker://…, oci:…, oci-archive:… or docker-archive:…
+    /// The list or image: a name or id in the store, or docker://…, oci:…, dir:…, oci-archive:… or docker-archive:…
     list: String,
     /// Look whether programs in the layers are built for the platform of their image, too
     #[arg(long)]

@@ -27,7 +27,7 @@ pub(crate) struct Create {
     /// The name of the list; app is localhost/app:latest
     #[arg(value_name = "LIST")]
     name: String,
-    /// Images to add: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME] or store:LIST
+    /// Images to add: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY or store:LIST
     image: Vec<String>,
     /// Start from a published list, kept whole: entries, annotations, subject and unknown fields
     #[arg(long, value_name = "REF")]
@@ -212,7 +212,10 @@ impl Create {
         }
         let transport = context.transport(&self.registry, &[&location])?;
         let Some((place, which)) = transport.open(&location) else {
-            return Err(CliError::Misuse(format!("{text} cannot be read from"), "give docker://… or oci:…"));
+            return Err(CliError::Misuse(
+                format!("{text} cannot be read from"),
+                "give docker://…, oci:… or dir:…",
+            ));
         };
         let fetched = place.manifest(&which).await?;
         let Document::List(list, format) = fetched.document else {

@@ -31,7 +31,7 @@ Examples:
 A line begins with - for what only the first has, + for what only the second has, ~ for what differs, and = for
 layers that both have. Members are named by JSON pointers.")]
 pub(crate) struct Diff {
-    /// The first: a name or id in the store, or docker://…, oci:…, oci-archive:… or docker-archive:…
+    /// The first: a name or id in the store, or docker://…, oci:…, dir:…, oci-archive:… or docker-archive:…
     #[arg(value_name = "A")]
     a: String,
     /// The second

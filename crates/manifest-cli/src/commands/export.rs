@@ -23,17 +23,21 @@ use crate::report::ListReport;
 Examples:
   manifest export app:1.0 --oci-archive app.tar
   manifest export app:1.0 tool:2.3 --oci-dir bundle
+  manifest export app:1.0 --dir images
   manifest export app:1.0 --oci-dir bundle --append --name example.com/app:1.0")]
 pub(crate) struct Export {
     /// The lists and images: names, ids, or at least 12 digits of an id
     #[arg(required = true)]
     list: Vec<String>,
     /// Make this directory an OCI image layout
-    #[arg(long, value_name = "DIR", required_unless_present = "oci_archive", conflicts_with = "oci_archive")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["oci_archive", "dir"], conflicts_with_all = ["oci_archive", "dir"])]
     oci_dir: Option<PathBuf>,
     /// Make this file an OCI archive
     #[arg(long, value_name = "FILE")]
     oci_archive: Option<PathBuf>,
+    /// Make this directory hold the only list or image, flat, as dir: of other tools
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["oci_archive", "append", "name"])]
+    dir: Option<PathBuf>,
     /// Put the lists into the layout that is there
     #[arg(long, conflicts_with_all = ["replace", "oci_archive"])]
     append: bool,
@@ -70,6 +74,10 @@ impl Export {
             let message = "--name names one list, and there are several".to_owned();
             return Err(CliError::Misuse(message, "manifest tag gives each its name"));
         }
+        if self.dir.is_some() && self.list.len() > 1 {
+            let message = "a directory (dir:) holds one list, and there are several".to_owned();
+            return Err(CliError::Misuse(message, "--oci-dir DIR takes several"));
+        }
         let (here, mut records) = (pool(&store), Vec::new());
         for list in &self.list {
             let which = selector(list)?;
@@ -82,7 +90,8 @@ impl Export {
         for ((name, record), entries) in records.iter().zip(&entries) {
             let (list, sources) = (record.encoded(), record.sources());
             let content = Content { list, entries, sources, here: Some(&here) };
-            exported.push(Exported { content, name: name.clone() });
+            let name = name.clone().filter(|_| self.dir.is_none());
+            exported.push(Exported { content, name });
         }
         let transport = context.transport(&self.registry, &[])?;
         // What is written out is what is here, whatever that is.
@@ -97,6 +106,7 @@ impl Export {
             let summary = summary(outcome);
             context.ui.note(format_args!("exported {} to {shown_target}: {summary}", shown(&record)));
             let (manifests, blobs) = (Manifests::from(outcome), blobs(&outcome.blobs));
+            let name = name.filter(|_| self.dir.is_none());
             reports.push(ExportedReport { name, list: ListReport::from(&record), manifests, blobs });
         }
         let report = Report { schema: "export/1", target: shown_target, exported: reports };
@@ -105,12 +115,13 @@ impl Export {
     }
 
     fn to(&self) -> Result<ExportTo, CliError> {
-        match (&self.oci_dir, &self.oci_archive) {
-            (Some(directory), _) => Ok(ExportTo::Directory(directory.clone())),
-            (None, Some(file)) => Ok(ExportTo::Archive(file.clone())),
-            (None, None) => {
+        match (&self.oci_dir, &self.dir, &self.oci_archive) {
+            (Some(directory), ..) => Ok(ExportTo::Directory(directory.clone())),
+            (None, Some(directory), _) => Ok(ExportTo::Image(directory.clone())),
+            (None, None, Some(file)) => Ok(ExportTo::Archive(file.clone())),
+            (None, None, None) => {
                 let message = "there is no place to export to".to_owned();
-                Err(CliError::Misuse(message, "give --oci-dir DIR or --oci-archive FILE"))
+                Err(CliError::Misuse(message, "give --oci-dir DIR, --dir DIR or --oci-archive FILE"))
             }
         }
     }
@@ -128,6 +139,7 @@ impl Export {
 fn shown_target(to: &ExportTo) -> String {
     match to {
         ExportTo::Directory(directory) => format!("oci:{}", directory.display()),
+        ExportTo::Image(directory) => format!("dir:{}", directory.display()),
         ExportTo::Archive(file) => format!("oci-archive:{}", file.display()),
     }
 }

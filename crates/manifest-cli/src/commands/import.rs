@@ -23,7 +23,7 @@ use crate::gather::{finish, location};
 use crate::report::ListReport;
 use crate::words::counted;
 
-/// Take images and lists out of a layout or an archive into the store, with everything in them
+/// Take images and lists out of a layout, a directory or an archive into the store, with everything in them
 ///
 /// Without a source the archive is read from standard input; which kind it is is found out. A name of a layout or an
 /// archive is read as that of a list everywhere: app:1.0 is localhost/app:1.0.
@@ -38,13 +38,14 @@ Examples:
   manifest import --all --oci-archive bundle.tar
   manifest import app:1.0 app.tar
   manifest import app:1.0 oci:build:latest
+  manifest import app:1.0 dir:images
   docker save app | manifest import app:1.0")]
 pub(crate) struct Import {
     /// The name to import it under [default: its names in the layout or archive]
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// An archive of either kind, an OCI image layout, or - for standard input; alone it is written with a slash, or
-    /// with its transport as in oci:DIR:NAME
+    /// with its transport as in oci:DIR:NAME or dir:DIR
     #[arg(value_name = "FILE", conflicts_with_all = ["oci_dir", "oci_archive", "docker_archive"])]
     file: Option<PathBuf>,
     /// An OCI image layout
@@ -84,7 +85,7 @@ struct Imported {
 }
 
 /// How a source begins that is written with its transport.
-const TRANSPORTS: &[&str] = &["oci:", "oci-archive:", "docker-archive:"];
+const TRANSPORTS: &[&str] = &["oci:", "dir:", "oci-archive:", "docker-archive:"];
 
 /// An image with the names that it will have here.
 struct Wanted {

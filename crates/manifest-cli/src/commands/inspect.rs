@@ -34,7 +34,7 @@ Examples:
   manifest inspect --attestations docker://registry.example.com/app:1.0
   manifest inspect --config --platform linux/arm64 app:1.0 | jq .config.Env")]
 pub(crate) struct Inspect {
-    /// The list or image: a name or id in the store, or docker://…, oci:…, oci-archive:… or docker-archive:…
+    /// The list or image: a name or id in the store, or docker://…, oci:…, dir:…, oci-archive:… or docker-archive:…
     list: String,
     /// Print the document itself, to the byte
     #[arg(long)]

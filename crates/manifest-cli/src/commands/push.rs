@@ -57,6 +57,7 @@ Examples:
   manifest push app:1.0 docker://registry.example.com/app:1.0
   manifest push app:1.0 docker://registry.example.com/app:1.0,1,latest docker://mirror.example.com/app:1.0
   manifest push app:1.0 oci:layout:1.0
+  manifest push app:1.0 dir:images --sign-by FINGERPRINT --sign-identity registry.example.com/app:1.0
   manifest push app:1.0 docker://registry.example.com/app:1.0 oci-archive:app.tar
   manifest push --dry-run app:1.0 docker://registry.example.com/app:1.0
   manifest push --require linux/amd64,linux/arm64 --expect-current absent app:1.0 registry.example.com/app:1.0
@@ -70,7 +71,7 @@ pub(crate) struct Push {
     /// The list: its name, its id, or at least 12 digits of its id
     #[arg(required_unless_present_any = ["resume", "abort"])]
     list: Option<String>,
-    /// Where to: docker://HOST/REPOSITORY[:TAG,…], oci:DIRECTORY[:NAME] or oci-archive:FILE[:NAME]; several are one publication [default: the list's own name]
+    /// Where to: docker://HOST/REPOSITORY[:TAG,…], oci:DIRECTORY[:NAME], dir:DIRECTORY or oci-archive:FILE[:NAME]; several are one publication [default: the list's own name]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// One more target, which may fail without failing the others; may be repeated

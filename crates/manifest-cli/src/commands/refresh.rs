@@ -163,7 +163,9 @@ impl Refresh {
 fn is_pinned(place: &Location) -> bool {
     match place {
         Location::Registry(reference) => reference.digest().is_some(),
-        Location::Layout(_, pick) | Location::Archive(_, _, pick) => matches!(pick, Pick::Digest(_)),
+        Location::Layout(_, pick) | Location::Directory(_, pick) | Location::Archive(_, _, pick) => {
+            matches!(pick, Pick::Digest(_))
+        }
         _ => false,
     }
 }

@@ -85,8 +85,8 @@ impl CliError {
 }
 
 /// How images are named.
-const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME], \
-     docker-archive:FILE[:NAME] or store:LIST";
+const IMAGES: &str = "images are docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, \
+     oci-archive:FILE[:NAME], docker-archive:FILE[:NAME] or store:LIST";
 
 fn held(lists_only: bool) -> Meaning {
     let hint = if lists_only {
@@ -349,7 +349,9 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Unreachable { .. } => {
             meaning("unreachable", 5).hint("check the name of the registry, and the way to it")
         }
-        TransportError::NotALayout(path, _) if !path.exists() => {
+        TransportError::NotALayout(path, _) | TransportError::NotAnImageDirectory(path, _)
+            if !path.exists() =>
+        {
             meaning("layout_not_found", 3).hint(format!("there is nothing at {}", path.display()))
         }
         TransportError::DigestMismatch { .. }
@@ -362,6 +364,9 @@ fn transport(error: &TransportError) -> Meaning {
         | TransportError::TooManyReferrers(..)
         | TransportError::NotReferrers { .. }
         | TransportError::NotALayout(..) => meaning("bad_content", 7),
+        TransportError::NotAnImageDirectory(..) => meaning("bad_content", 7)
+            .hint("a directory that is written to is new, empty, or has a file version that says dir: wrote it"),
+        TransportError::Nameless(_) => meaning("misuse", 2).hint("leave the name out"),
         TransportError::Archive(_, error) => archive(error),
         TransportError::Moved { .. } => meaning("moved", 4).hint(
             "somebody else has set the tag meanwhile; look at it with manifest inspect, and push again",

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use manifest_core::{Descriptor, Digest};
-use manifest_transport::{Added, Place, TransportError};
+use manifest_transport::{Added, Kept, Place, Signatures, TransportError};
 
 use super::{Attached, AttachedAction, AttachedOutcome, AttachedStep, Brought, LeftOut, Referrer, Signature};
 use crate::deliver::{Delivery, ROUNDS, has_lost_something};
 use crate::error::PublishError;
 use crate::progress::Progress;
 use crate::push::Outcome;
+use crate::signing::{self, Room, Share, SignatureForm, find};
 use crate::tags::written;
 use crate::together::Promised;
 
@@ -78,6 +79,9 @@ impl Attached {
         progress: &dyn Progress,
     ) -> Result<Brought, PublishError> {
         let jobs = delivery.course.options.jobs;
+        if let Some(beside) = place.own_signatures() {
+            return self.keep_beside(&beside, place, progress).await;
+        }
         let asked =
             stream::iter(self.signatures.iter().filter(|one| one.from != *place)).map(|one| async move {
                 let is_there = place.named_digest(&one.tag).await? == Some(one.found.digest);
@@ -111,6 +115,40 @@ impl Attached {
                 Added::Never => &mut brought.kept,
                 _ => &mut brought.present,
             } += 1;
+        }
+        Ok(brought)
+    }
+
+    /// Keeps signatures where they are files beside the images. What cosign attaches under tags and is no signature has no
+    /// place there.
+    async fn keep_beside(
+        &self,
+        beside: &Signatures,
+        place: &Place,
+        progress: &dyn Progress,
+    ) -> Result<Brought, PublishError> {
+        let (mut brought, room) = (Brought::default(), Room::default());
+        for Signature { tag, of, from, .. } in &self.signatures {
+            let found = match tag.ends_with(".sig") {
+                true => find(from, of, &[SignatureForm::Cosign], None, &mut Share::of(&room)).await?,
+                false => Vec::new(),
+            };
+            let mut is_kept = !found.is_empty();
+            for found in found {
+                match found.signature {
+                    Ok(signing::Signature::Cosign(signature)) => {
+                        match beside.add(of, &signature.to_stored()).await? {
+                            Kept::Added(_) => brought.written += 1,
+                            _ => brought.present += 1,
+                        }
+                    }
+                    _ => is_kept = false,
+                }
+            }
+            if !is_kept {
+                brought.kept += 1;
+                progress.left_out(&LeftOut::NoPlace { tag: written(from, tag), target: place.to_string() });
+            }
         }
         Ok(brought)
     }

@@ -13,7 +13,9 @@ use super::finding::About;
 /// The error itself when it says nothing about the content, such as one of the network.
 pub(super) fn problem(error: TransportError) -> Result<(About, String), TransportError> {
     let about = match &error {
-        TransportError::NotFound(_) | TransportError::NotALayout(..) => About::Missing,
+        TransportError::NotFound(_)
+        | TransportError::NotALayout(..)
+        | TransportError::NotAnImageDirectory(..) => About::Missing,
         TransportError::SizeMismatch { .. } => About::Size,
         TransportError::DigestMismatch { .. } => About::Digest,
         TransportError::TooLarge { .. } | TransportError::Decode { .. } | TransportError::Config { .. } => {

@@ -79,8 +79,14 @@ pub(crate) async fn find(
     share: &mut Share<'_>,
 ) -> Result<Vec<FoundSignature>, PublishError> {
     let mut found = Vec::new();
-    if let Some(simple) = simple.filter(|_| forms.contains(&SignatureForm::Simple)) {
+    let own = place.own_signatures();
+    let is_wanted = |kept: &&Signatures| {
+        forms.contains(&SignatureForm::Simple)
+            || (kept.keeps_sigstore() && forms.contains(&SignatureForm::Cosign))
+    };
+    if let Some(simple) = simple.or(own.as_ref()).filter(is_wanted) {
         found.extend(simple_within(simple, digest, share).await?);
+        found.retain(|one| forms.contains(&one.form));
     }
     let place = &place.without_mirrors();
     if forms.contains(&SignatureForm::Cosign) {
@@ -275,11 +281,13 @@ pub(super) async fn simple_signatures(
     room: usize,
 ) -> Result<Vec<FoundSignature>, TransportError> {
     let numbered = simple.read_within(digest, room).await?.into_iter().enumerate().map(|(at, signature)| {
-        FoundSignature {
-            form: SignatureForm::Simple,
-            at: format!("signature-{}", at + 1),
-            signature: Ok(Signature::Simple(signature)),
+        let at = format!("signature-{}", at + 1);
+        // What no OpenPGP message begins with stands before the name of another form.
+        if simple.keeps_sigstore() && signature.first() == Some(&0) {
+            let signature = CosignSignature::from_stored(&signature).map(Signature::Cosign);
+            return FoundSignature { form: SignatureForm::Cosign, at, signature };
         }
+        FoundSignature { form: SignatureForm::Simple, at, signature: Ok(Signature::Simple(signature)) }
     });
     Ok(numbered.collect())
 }

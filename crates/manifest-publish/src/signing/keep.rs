@@ -21,7 +21,8 @@ use crate::progress::{Progress, Step};
 use crate::tags::written;
 
 /// Why something cannot have simple signatures.
-pub(super) const ONLY_IN_REGISTRIES: &str = "only images in registries can have them";
+pub(super) const ONLY_IN_REGISTRIES: &str =
+    "only images in registries and in directories (dir:) can have them";
 
 /// Keeps the signatures of manifests at one place.
 pub(crate) struct Keeper<'a> {
@@ -74,6 +75,7 @@ impl<'a> Keeper<'a> {
                 continue;
             }
             let written = match form {
+                SignatureForm::Cosign if self.keeps_sigstore() => self.put_simple(&claim, &by).await?,
                 SignatureForm::Cosign => self.attach(&claim, &by).await?,
                 SignatureForm::Bundle => self.refer(&claim, &by).await?,
                 SignatureForm::Simple => self.put_simple(&claim, &by).await?,
@@ -178,6 +180,11 @@ impl<'a> Keeper<'a> {
         self.empty.get_or_try_init(put).await.copied()
     }
 
+    /// Whether signatures of sigstore are files, as those are that are no images anywhere.
+    fn keeps_sigstore(&self) -> bool {
+        self.simple.as_ref().is_some_and(Signatures::keeps_sigstore)
+    }
+
     /// Signatures that are no images; how many were written.
     async fn put_simple(&self, claim: &Claim, by: &[&SignBy]) -> Result<usize, PublishError> {
         let digest = &claim.subject.digest;
@@ -188,9 +195,11 @@ impl<'a> Keeper<'a> {
         let found = simple_signatures(simple, digest, usize::MAX).await?;
         let missing = missing(by, claim, &found);
         for by in &missing {
-            if let Signature::Simple(message) = self.made(by, claim).await? {
-                simple.add(digest, &message).await?;
-            }
+            match self.made(by, claim).await? {
+                Signature::Simple(message) => simple.add(digest, &message).await?,
+                Signature::Cosign(signature) => simple.add(digest, &signature.to_stored()).await?,
+                Signature::Bundle(_) => continue,
+            };
         }
         Ok(missing.len())
     }

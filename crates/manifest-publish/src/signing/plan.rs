@@ -71,6 +71,9 @@ async fn unsigned<'b>(
 ) -> Result<Vec<&'b SignBy>, PublishError> {
     let (place, digest) = (place.without_mirrors(), &claim.subject.digest);
     let found = match (form, &name.simple) {
+        (SignatureForm::Cosign, Some(own)) if own.keeps_sigstore() => {
+            simple_signatures(own, digest, usize::MAX).await?
+        }
         (SignatureForm::Cosign, _) => attached(&place, digest).await?.1,
         (SignatureForm::Bundle, _) => bundles(&place, digest, ReferrersAt::Anywhere).await?,
         (SignatureForm::Simple, Some(simple)) => simple_signatures(simple, digest, usize::MAX).await?,

@@ -41,6 +41,11 @@ pub async fn remove_signatures(
         removed.note(deleted, || written(place, tag.as_str()));
     }
     for FoundSignature { at, .. } in bundles(place, digest, ReferrersAt::Anywhere).await? {
+        if let (Place::Directory(directory), Ok(bundle)) = (place, at.parse::<Digest>()) {
+            directory.remove_manifest(&bundle).await?;
+            removed.removed += 1;
+            continue;
+        }
         let (Place::Repository(remote), Ok(bundle)) = (place, at.parse::<Digest>()) else {
             removed.stays.push(format!("{place}@{at}"));
             continue;
@@ -51,7 +56,8 @@ pub async fn remove_signatures(
             place.forget_referrer(&Tag::of_referrers(digest), &bundle).await?;
         }
     }
-    if let Some(simple) = simple {
+    let own = place.own_signatures();
+    if let Some(simple) = simple.or(own.as_ref()) {
         removed.removed += simple.remove(digest).await?;
     }
     Ok(removed)

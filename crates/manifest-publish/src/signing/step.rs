@@ -90,14 +90,19 @@ async fn check(
         };
         simple.ready().await?;
     }
-    if uses(SignatureForm::Cosign) {
-        if name.identity.is_none() {
-            let why = "it has no reference that a signature could state".to_owned();
-            return refuse(SignatureForm::Cosign, why);
+    for form in [SignatureForm::Simple, SignatureForm::Cosign] {
+        if uses(form) && name.identity.is_none() {
+            return refuse(form, "it has no reference that a signature could state".to_owned());
         }
-        if let Some(digest) = entries.chain([list]).find(|digest| attachment_tag(digest).is_err()) {
-            return refuse(SignatureForm::Cosign, format!("the digest {digest} is too long for a tag"));
-        }
+    }
+    let own = place.own_signatures().filter(|_| uses(SignatureForm::Cosign));
+    if let Some(own) = &own {
+        own.ready().await?;
+    }
+    let is_by_tag = uses(SignatureForm::Cosign) && own.is_none();
+    let mut digests = entries.chain([list]).filter(|_| is_by_tag);
+    if let Some(digest) = digests.find(|digest| attachment_tag(digest).is_err()) {
+        return refuse(SignatureForm::Cosign, format!("the digest {digest} is too long for a tag"));
     }
     Ok(())
 }
@@ -125,6 +130,7 @@ fn name_of(
     let is_wanted = signing.of_form(SignatureForm::Simple).next().is_some();
     let reference: Option<Reference> = own.as_ref().filter(|_| is_wanted).and_then(|own| own.parse().ok());
     let simple = reference.and_then(|reference| transport.signatures(&reference));
+    let simple = simple.or_else(|| place.own_signatures());
     Name { identity: signing.identity.clone().or(own), simple }
 }
 

@@ -150,5 +150,5 @@ async fn find(names: BTreeSet<String>, cache: &Cache, all: &mut BTreeMap<Digest,
 
 /// Whether something can be read there without a request, and without unpacking it all.
 const fn is_near(place: &Place) -> bool {
-    matches!(place, Place::Layout(_) | Place::Reader(_))
+    matches!(place, Place::Layout(_) | Place::Directory(_) | Place::Reader(_))
 }

@@ -1,20 +1,30 @@
-//! Files of a layout: read with a limit, written whole or not at all.
+//! Files of a layout or a directory: read with a limit, written whole or not at all.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
+use manifest_core::Descriptor;
 use tempfile::NamedTempFile;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::error::TransportError;
 use crate::lock::Users;
+use crate::start::Start;
+use crate::stream::{Blob, verified};
 
 /// The file that is locked while `index.json` changes; other programs ignore it.
-const LOCK: &str = ".manifest.lock";
+pub(crate) const LOCK: &str = ".manifest.lock";
+/// What the names of files begin with that are being written.
+pub(crate) const STAGED: &str = ".tmp-";
+/// How long another program may keep a layout or a directory locked.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a blob that are read at once.
+const PIECE: usize = 256 << 10;
 
-pub(super) async fn open(path: &Path) -> Result<tokio::fs::File, TransportError> {
+async fn open(path: &Path) -> Result<tokio::fs::File, TransportError> {
     let error = |error| TransportError::Io("open", path.to_owned(), error);
     let metadata = tokio::fs::symlink_metadata(path).await.map_err(error)?;
     // A pipe would keep us waiting for ever, a link could lead out of the layout.
@@ -25,7 +35,7 @@ pub(super) async fn open(path: &Path) -> Result<tokio::fs::File, TransportError>
 }
 
 /// Reads a file of at most `limit` bytes.
-pub(super) async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, TransportError> {
+pub(crate) async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, TransportError> {
     let file = open(path).await?;
     let mut bytes = Vec::new();
     let error = |error| TransportError::Io("read", path.to_owned(), error);
@@ -36,11 +46,61 @@ pub(super) async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Transport
     Ok(bytes)
 }
 
+/// Reads a blob from somewhere on, checked on the way; `what` stands for it in messages.
+pub(crate) async fn read_blob(
+    path: PathBuf,
+    what: String,
+    wanted: &Descriptor,
+    start: &Start,
+) -> Result<Blob, TransportError> {
+    let mut file = match open(&path).await {
+        Err(TransportError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(TransportError::NotFound(what));
+        }
+        opened => opened?,
+    };
+    let way = start.near(wanted);
+    let seek = file.seek(io::SeekFrom::Start(way.at())).await;
+    seek.map_err(|error| TransportError::Io("read", path.clone(), error))?;
+    let pieces = stream::try_unfold((file, path), |(mut file, path)| async move {
+        let mut piece = bytes::BytesMut::with_capacity(PIECE);
+        match file.read_buf(&mut piece).await {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some((piece.freeze(), (file, path)))),
+            Err(error) => Err(TransportError::Io("read", path, error)),
+        }
+    });
+    Ok(verified(pieces.boxed(), way, wanted.clone(), what))
+}
+
+/// Whether all of a blob is there and right.
+pub(crate) async fn is_whole(opened: Result<Blob, TransportError>) -> bool {
+    let Ok(mut content) = opened else { return false };
+    while let Some(piece) = content.next().await {
+        if piece.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Writes a blob: under a temporary name, and at its path when all of it is there.
+pub(crate) async fn write_blob(root: &Path, path: PathBuf, mut content: Blob) -> Result<(), TransportError> {
+    let staged = stage(root, &path).await?;
+    let mut file = staged.open().await?;
+    while let Some(piece) = content.next().await {
+        file.write_all(&piece?).await.map_err(|error| staged.error("write", error))?;
+    }
+    file.flush().await.map_err(|error| staged.error("write", error))?;
+    file.sync_all().await.map_err(|error| staged.error("sync", error))?;
+    staged.keep(path).await
+}
+
 /// A file that is being written beside the place where it will stand.
-pub(super) struct Staged(NamedTempFile);
+struct Staged(NamedTempFile);
 
 /// Starts a file that will stand at `path`, somewhere below `root`.
-pub(super) async fn stage(root: &Path, path: &Path) -> Result<Staged, TransportError> {
+async fn stage(root: &Path, path: &Path) -> Result<Staged, TransportError> {
     let (root, directory) = (root.to_owned(), parent(path));
     blocking("create", path, move || {
         refuse_links(&root, &directory)?;
@@ -49,7 +109,7 @@ pub(super) async fn stage(root: &Path, path: &Path) -> Result<Staged, TransportE
         // What stands in a layout is for everybody who may read it; the umask of the user has the last word.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.prefix(".tmp-").tempfile_in(&directory).map(Staged)
+        builder.prefix(STAGED).tempfile_in(&directory).map(Staged)
     })
     .await
 }
@@ -67,17 +127,17 @@ fn refuse_links(root: &Path, directory: &Path) -> io::Result<()> {
 }
 
 impl Staged {
-    pub(super) async fn open(&self) -> Result<tokio::fs::File, TransportError> {
+    async fn open(&self) -> Result<tokio::fs::File, TransportError> {
         let file = self.0.reopen().map_err(|error| self.error("open", error))?;
         Ok(tokio::fs::File::from_std(file))
     }
 
-    pub(super) fn error(&self, action: &'static str, error: io::Error) -> TransportError {
+    fn error(&self, action: &'static str, error: io::Error) -> TransportError {
         TransportError::Io(action, self.0.path().to_owned(), error)
     }
 
     /// Puts the file in its place, for good.
-    pub(super) async fn keep(self, path: PathBuf) -> Result<(), TransportError> {
+    async fn keep(self, path: PathBuf) -> Result<(), TransportError> {
         let to = path.clone();
         blocking("write", &path, move || {
             self.0.persist(&to).map_err(|error| error.error)?;
@@ -88,7 +148,7 @@ impl Staged {
 }
 
 /// Writes a whole file in one step: whoever reads sees the old one or the new one.
-pub(super) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<(), TransportError> {
+pub(crate) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<(), TransportError> {
     let Staged(mut file) = stage(root, path).await?;
     let to = path.to_owned();
     blocking("write", path, move || {
@@ -100,12 +160,12 @@ pub(super) async fn replace(root: &Path, path: &Path, bytes: Vec<u8>) -> Result<
     .await
 }
 
-/// Waits until this process is the only one that changes the layout; the lock ends with the file.
-pub(super) async fn lock(root: &Path, timeout: Duration) -> Result<File, TransportError> {
+/// Waits until this process is the only one that changes what the directory means; the lock ends with the file.
+pub(crate) async fn lock(root: &Path) -> Result<File, TransportError> {
     let (directory, path) = (root.to_owned(), root.join(LOCK));
     blocking("lock", root, move || std::fs::create_dir_all(&directory)).await?;
-    match crate::lock::hold(path.clone(), Users::Everybody, timeout).await {
-        Ok(lock) => lock.ok_or_else(|| TransportError::LayoutBusy(root.to_owned(), timeout)),
+    match crate::lock::hold(path.clone(), Users::Everybody, LOCK_TIMEOUT).await {
+        Ok(lock) => lock.ok_or_else(|| TransportError::LayoutBusy(root.to_owned(), LOCK_TIMEOUT)),
         Err(error) => Err(TransportError::Io("lock", path, error)),
     }
 }
@@ -115,7 +175,7 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 /// Runs file work that may block on a thread where that does no harm.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     action: &'static str,
     path: &Path,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -197,7 +197,7 @@ impl Place {
     pub fn is_known_to_compare(&self) -> bool {
         match self {
             Self::Repository(remote) => remote.registry.is_known_to_compare(),
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => true,
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => true,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Added, Addition, LookBack, Onto, Place, Stays};
 use crate::error::TransportError;
 use crate::layout::is_no_layout_yet;
 use crate::manifest::Fetched;
-use crate::offer::{Offer, is_name};
+use crate::offer::is_name;
 
 /// Who keeps track of a referrer that was written, so that it is found by its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Noted {
     ByRegistry,
     /// The index under this tag, which is kept up to date here.
     ByTag(Tag),
-    /// The `index.json` of a layout, which names the referrer.
+    /// The `index.json` of a layout, which names the referrer; or a directory, in which all manifests are looked at.
     ByLayout,
 }
 
@@ -62,7 +62,8 @@ impl Place {
     ///
     /// A registry is asked by the referrers API, page by page, and for the tag that stands in for the API where there is
     /// none (and is read beside it where there is one, since it may be older). It is taken at its word: what is listed
-    /// may be gone, or refer to something else. Of a layout or an archive the manifests in `index.json` are read. A
+    /// may be gone, or refer to something else. Of a layout or an archive the manifests in `index.json` are read, of
+    /// a directory all. A
     /// [`Reader`](crate::Reader) cannot be searched and has none. Mirrors are not asked.
     ///
     /// # Errors
@@ -127,11 +128,11 @@ impl Place {
     ) -> Result<BTreeMap<Digest, Vec<Descriptor>>, TransportError> {
         let mut found: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for Offer { descriptor, .. } in self.listed_in_files().await? {
-            if descriptor.media_type.kind() == Kind::Other || !seen.insert(descriptor.digest) {
+        for digest in self.listed_in_files().await? {
+            if !seen.insert(digest) {
                 continue;
             }
-            let fetched = match self.manifest(&descriptor.digest.into()).await {
+            let fetched = match self.manifest(&digest.into()).await {
                 // An index may name what lies elsewhere.
                 Err(TransportError::NotFound(_)) => continue,
                 fetched => fetched?,
@@ -143,17 +144,21 @@ impl Place {
         Ok(found)
     }
 
-    /// What `index.json` names; a layout that is not there names nothing.
-    async fn listed_in_files(&self) -> Result<Vec<Offer>, TransportError> {
+    /// The manifests that `index.json` names, or that lie in a directory; a layout that is not there names nothing.
+    async fn listed_in_files(&self) -> Result<Vec<Digest>, TransportError> {
         let offers = match self {
             Self::Layout(layout) => layout.offers().await,
             Self::Archive(archive) => archive.offers().await,
+            Self::Directory(directory) => return directory.manifests().await,
             Self::Repository(_) | Self::Reader(_) => return Ok(Vec::new()),
         };
-        match offers {
-            Err(error) if is_no_layout_yet(&error) => Ok(Vec::new()),
-            offers => offers,
-        }
+        let offers = match offers {
+            Err(error) if is_no_layout_yet(&error) => Vec::new(),
+            offers => offers?,
+        };
+        let descriptors = offers.into_iter().map(|offer| offer.descriptor);
+        let manifests = descriptors.filter(|descriptor| descriptor.media_type.kind() != Kind::Other);
+        Ok(manifests.map(|descriptor| descriptor.digest).collect())
     }
 
     /// Writes a manifest that has a `subject`, under its digest, so that it is found by its subject; its blobs are
@@ -196,6 +201,9 @@ impl Place {
                 let mut descriptor = descriptor;
                 descriptor.annotations.retain(|key, _| !is_name(key));
                 layout.list_unless_listed(descriptor).await.map(|()| (Noted::ByLayout, Stays::Surely))
+            }
+            Self::Directory(directory) => {
+                directory.put_manifest(digest, bytes).await.map(|()| (Noted::ByLayout, Stays::Surely))
             }
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }

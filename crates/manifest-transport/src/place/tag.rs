@@ -13,11 +13,12 @@ use crate::manifest::Fetched;
 use crate::registry::{Deleted, Guard, TagState, digest_etag};
 
 impl Place {
-    /// Writes a manifest and lets a name mean it, as far as `guard` allows; in a layout `None` lists it without a name.
+    /// Writes a manifest and lets a name mean it, as far as `guard` allows; in a layout `None` lists it without a name,
+    /// and it is the only way that a directory knows.
     ///
     /// # Errors
     /// [`TransportError::Moved`] when the name is not as expected; [`TransportError::Refused`] with the registry's code
-    /// when it does not take the manifest; [`TransportError::ReadOnly`].
+    /// when it does not take the manifest; [`TransportError::ReadOnly`]; [`TransportError::Nameless`].
     pub async fn put_named(
         &self,
         name: Option<&str>,
@@ -39,6 +40,10 @@ impl Place {
                 let descriptor = Descriptor::new(media_type.clone(), digest, bytes.len() as u64);
                 layout.set_name_if(name, descriptor, &guard.expect).await
             }
+            Self::Directory(directory) => match name {
+                None => directory.publish(&Digest::sha256(&bytes), &bytes).await.map(drop),
+                Some(_) => Err(TransportError::Nameless(self.to_string())),
+            },
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }
@@ -67,7 +72,7 @@ impl Place {
     pub fn supports_multi_tag(&self) -> Option<bool> {
         match self {
             Self::Repository(remote) => remote.registry.supports_multi_tag(),
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => Some(false),
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => Some(false),
         }
     }
 
@@ -78,7 +83,7 @@ impl Place {
             Self::Repository(remote) => {
                 remote.registry.compares(&remote.path, digest, (media_type, bytes)).await
             }
-            Self::Layout(_) | Self::Archive(_) | Self::Reader(_) => true,
+            Self::Layout(_) | Self::Directory(_) | Self::Archive(_) | Self::Reader(_) => true,
         }
     }
 
@@ -93,6 +98,7 @@ impl Place {
                 Err(_) => Ok(Deleted::Done),
             },
             Self::Layout(layout) => layout.remove_name(name).await,
+            Self::Directory(_) => Ok(Deleted::Done),
             Self::Archive(_) | Self::Reader(_) => self.read_only(),
         }
     }

@@ -1,4 +1,5 @@
-//! A lookaside store in a directory: files `signature-1`, `signature-2` and so on for each image.
+//! Signatures in a directory: files `signature-1`, `signature-2` and so on for each image; in a `dir:` those of other images than
+//! its own have the digest before that.
 //!
 //! Other programs write there without any lock. Whatever is written gets a number of its own all the same: a file is
 //! complete before it gets its name, and no name is taken that is in use.
@@ -14,33 +15,104 @@ use super::{Found, Kept, MAX_SIGNATURE, MAX_SIGNATURES, check_room};
 use crate::archive::{Links, open_file};
 use crate::error::TransportError;
 
-/// What the names of signatures begin with.
+/// What the names of signatures begin with, behind what tells whose they are.
 const PREFIX: &str = "signature-";
 
 /// How often a number is looked at that is taken and free in turns.
 const LOOKS: usize = 8;
 
+/// The files of one image.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    directory: PathBuf,
+    prefix: String,
+    links: Links,
+}
+
+impl Series {
+    /// All in a directory of a lookaside store.
+    pub(super) fn of_store(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), prefix: PREFIX.to_owned(), links: Links::Follow }
+    }
+
+    /// Those in a directory of images whose names begin with `whose`.
+    pub(super) fn of_image(directory: impl Into<PathBuf>, whose: &str) -> Self {
+        Self { directory: directory.into(), prefix: format!("{whose}{PREFIX}"), links: Links::Refuse }
+    }
+
+    fn path(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("{}{number}", self.prefix))
+    }
+
+    fn numbers(&self) -> io::Result<Vec<usize>> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(&self.prefix)?.parse().ok());
+            // Other spellings of a number, such as `signature-01`, are none of ours.
+            numbers.extend(number.filter(|number: &usize| name == *format!("{}{number}", self.prefix)));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Reads a signature; none when there is no such file.
+    fn read_one(&self, number: usize, room: usize) -> Result<Option<Bytes>, TransportError> {
+        let path = self.path(number);
+        let failed = |error| TransportError::Io("read", path.clone(), error);
+        let file = match open_file(&path, self.links) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let limit = MAX_SIGNATURE.min(room);
+        let too_large = || TransportError::TooLarge { what: path.display().to_string(), limit: limit as u64 };
+        // What it says of itself may change while it is read.
+        let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::with_capacity(length + 1);
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() > limit {
+            return Err(too_large());
+        }
+        Ok(Some(bytes.into()))
+    }
+}
+
+/// Gives the signatures of one series to another, behind those that it has.
+pub(super) fn hand_over(root: &Path, from: &Series, to: &Series) -> Result<(), TransportError> {
+    let failed = |error| TransportError::Io("move signatures in", from.directory.clone(), error);
+    for number in from.numbers().map_err(failed)? {
+        if let Some(signature) = from.read_one(number, MAX_SIGNATURE)? {
+            add(root, to, &signature)?;
+            std::fs::remove_file(from.path(number)).map_err(failed)?;
+        }
+    }
+    sync(&from.directory).map_err(failed)
+}
+
 /// Reads the signatures of an image, up to the first number that is free.
-pub(super) fn read(directory: &Path, room: usize) -> Result<Found, TransportError> {
+pub(super) fn read(series: &Series, room: usize) -> Result<Found, TransportError> {
     let mut found = Found::default();
     for number in 1..=MAX_SIGNATURES + 1 {
-        let Some(signature) = read_one(&path(directory, number), room)? else { break };
-        check_room(&directory.display().to_string(), &found.signatures, &signature, room)?;
+        let Some(signature) = series.read_one(number, room)? else { break };
+        check_room(&series.directory.display().to_string(), &found.signatures, &signature, room)?;
         found.signatures.push(signature);
     }
-    found.gap = found.signatures.is_empty() && path(directory, 2).exists();
+    found.gap = found.signatures.is_empty() && series.path(2).exists();
     Ok(found)
 }
 
 /// Adds a signature under the first number that is free, unless it is there already.
-pub(super) fn add(root: &Path, name: &str, signature: &[u8]) -> Result<Kept, TransportError> {
-    let directory = root.join(name);
-    make(root, &directory).map_err(|error| TransportError::Io("create", directory.clone(), error))?;
+pub(super) fn add(root: &Path, series: &Series, signature: &[u8]) -> Result<Kept, TransportError> {
+    let directory = &series.directory;
+    make(root, directory).map_err(|error| TransportError::Io("create", directory.clone(), error))?;
     let mut staged = None;
     for number in 1..=MAX_SIGNATURES {
-        let path = path(&directory, number);
+        let path = series.path(number);
         for _ in 0..LOOKS {
-            match read_one(&path, MAX_SIGNATURE)? {
+            match series.read_one(number, MAX_SIGNATURE)? {
                 Some(found) if found == signature => return Ok(Kept::Already(path.display().to_string())),
                 Some(_) => break,
                 None => {}
@@ -48,9 +120,9 @@ pub(super) fn add(root: &Path, name: &str, signature: &[u8]) -> Result<Kept, Tra
             let failed = |error| TransportError::Io("write", path.clone(), error);
             let file = match staged.take() {
                 Some(file) => file,
-                None => stage(&directory, signature).map_err(failed)?,
+                None => stage(directory, signature).map_err(failed)?,
             };
-            match keep(file, &path, &directory).map_err(failed)? {
+            match keep(file, &path, directory).map_err(failed)? {
                 None => return Ok(Kept::Added(path.display().to_string())),
                 // Somebody was quicker, perhaps with the same signature.
                 again => staged = again,
@@ -61,17 +133,17 @@ pub(super) fn add(root: &Path, name: &str, signature: &[u8]) -> Result<Kept, Tra
 }
 
 /// Removes all signatures of an image, also those behind a gap, which would come back when it is filled.
-pub(super) fn remove(directory: &Path) -> Result<usize, TransportError> {
+pub(super) fn remove(series: &Series) -> Result<usize, TransportError> {
+    let directory = &series.directory;
     let failed = |error| TransportError::Io("remove signatures in", directory.to_owned(), error);
-    let mut numbers = match numbers(directory) {
+    let numbers = match series.numbers() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         numbers => numbers.map_err(failed)?,
     };
-    // From the end, so that those that are still there have no gap before them.
-    numbers.sort_unstable_by(|one, other| other.cmp(one));
     let mut removed = 0;
-    for number in numbers {
-        match std::fs::remove_file(path(directory, number)) {
+    // From the end, so that those that are still there have no gap before them.
+    for number in numbers.into_iter().rev() {
+        match std::fs::remove_file(series.path(number)) {
             Ok(()) => removed += 1,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
@@ -79,43 +151,6 @@ pub(super) fn remove(directory: &Path) -> Result<usize, TransportError> {
     }
     sync(directory).map_err(failed)?;
     Ok(removed)
-}
-
-fn path(directory: &Path, number: usize) -> PathBuf {
-    directory.join(format!("{PREFIX}{number}"))
-}
-
-fn numbers(directory: &Path) -> io::Result<Vec<usize>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let number: Option<usize> = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-        // Other spellings of a number, such as `signature-01`, are none of ours.
-        numbers.extend(number.filter(|number| name == *format!("{PREFIX}{number}")));
-    }
-    Ok(numbers)
-}
-
-/// Reads a signature; none when there is no such file.
-fn read_one(path: &Path, room: usize) -> Result<Option<Bytes>, TransportError> {
-    let failed = |error| TransportError::Io("read", path.to_owned(), error);
-    let file = match open_file(path, Links::Follow) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
-    };
-    let limit = MAX_SIGNATURE.min(room);
-    let too_large = || TransportError::TooLarge { what: path.display().to_string(), limit: limit as u64 };
-    // What it says of itself may change while it is read.
-    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
-    if length > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::with_capacity(length + 1);
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(too_large());
-    }
-    Ok(Some(bytes.into()))
 }
 
 /// Makes the directory of an image. Links below the root are refused: what is written there would stand elsewhere.

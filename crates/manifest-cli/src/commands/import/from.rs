@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf, absolute};
 
 use manifest_publish::Offered;
-use manifest_transport::{Archive, ArchiveKind, Layout, Location, Offer, Origin, Pick, Place};
+use manifest_transport::{Archive, ArchiveKind, Directory, Layout, Location, Offer, Origin, Pick, Place};
 
 use crate::error::CliError;
 
@@ -11,6 +11,7 @@ use crate::error::CliError;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum From {
     Layout(PathBuf),
+    Directory(PathBuf),
     Archive(ArchiveKind, PathBuf),
     Stdin(ArchiveKind),
 }
@@ -35,9 +36,10 @@ impl From {
     pub(super) fn location(location: Location) -> Result<(Self, Pick), CliError> {
         match location {
             Location::Layout(path, pick) => Ok((Self::layout(&path)?, pick)),
+            Location::Directory(path, pick) => Ok((Self::Directory(whole(&path)?), pick)),
             Location::Archive(kind, path, pick) => Ok((Self::path(Some(kind), &path)?, pick)),
             other => {
-                let message = format!("{other} is neither a layout nor an archive");
+                let message = format!("{other} is neither a layout, a directory nor an archive");
                 Err(CliError::Misuse(message, "manifest add takes images of registries and of the store"))
             }
         }
@@ -50,6 +52,11 @@ impl From {
                 let layout = Layout::new(path);
                 let offers = layout.offers().await?;
                 return Ok((Place::Layout(layout), offers));
+            }
+            Self::Directory(path) => {
+                let directory = Directory::new(path);
+                let offers = vec![directory.offer().await?];
+                return Ok((Place::Directory(directory), offers));
             }
             Self::Archive(kind, path) => Archive::new(*kind, path),
             Self::Stdin(kind) => Archive::spool(*kind, "-", std::io::stdin()).await?,
@@ -70,6 +77,7 @@ impl From {
         };
         let location = match self {
             Self::Layout(path) => Location::Layout(path.clone(), pick),
+            Self::Directory(path) => Location::Directory(path.clone(), pick),
             Self::Archive(_, path) => Location::Archive(kind, path.clone(), pick),
             Self::Stdin(_) => Location::Archive(kind, PathBuf::from("-"), pick),
         };

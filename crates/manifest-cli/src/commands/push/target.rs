@@ -30,7 +30,8 @@ impl fmt::Display for Named {
     }
 }
 
-/// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]`, `oci:DIRECTORY[:NAME]` or `oci-archive:FILE[:NAME]`.
+/// Reads a target: `docker://HOST/REPOSITORY[:TAG,…]`, `oci:DIRECTORY[:NAME]`,
+/// `dir:DIRECTORY` or `oci-archive:FILE[:NAME]`.
 pub(in crate::commands) fn named(text: &str, effort: Effort, by_digest: bool) -> Result<Named, CliError> {
     if is_short(text) {
         let message = format!("{text} names no registry to push to");
@@ -39,8 +40,8 @@ pub(in crate::commands) fn named(text: &str, effort: Effort, by_digest: bool) ->
     // Only a list of tags has a comma behind the last colon and no slash.
     let several = text.rsplit_once(':').filter(|(_, tags)| tags.contains(',') && !tags.contains('/'));
     let (location, tags) = match several {
-        Some((place, tags)) => (place_of(place)?, Some(tags)),
-        None => (place_of(text)?, None),
+        Some((place, tags)) => (location(place)?, Some(tags)),
+        None => (location(text)?, None),
     };
     let refuse = |message: &str, hint| Err(CliError::Misuse(format!("{text}: {message}"), hint));
     let tags = match (&location, tags) {
@@ -57,6 +58,9 @@ pub(in crate::commands) fn named(text: &str, effort: Effort, by_digest: bool) ->
         (Location::Registry(_), None) if by_digest => Vec::new(),
         (Location::Registry(reference), None) => reference.tag().map(Tag::to_string).into_iter().collect(),
         (_, Some(_)) => return refuse("only a repository takes several tags", "give a target for each name"),
+        (Location::Directory(_, Pick::Digest(_)), None) => {
+            return refuse("a target has no digest", "it is written dir:DIRECTORY");
+        }
         (Location::Layout(_, Pick::Digest(_) | Pick::Position(_)), None) => {
             return refuse(
                 "a target has a name, not a digest or position",
@@ -95,15 +99,6 @@ pub(in crate::commands) fn named(text: &str, effort: Effort, by_digest: bool) ->
     Ok(Named { location, tags, effort })
 }
 
-/// Where a target is; for a transport that is not supported, what helps instead.
-fn place_of(text: &str) -> Result<Location, CliError> {
-    location(text).map_err(|error| {
-        let is_directory = text.starts_with("dir:");
-        let hint = "manifest export LIST --oci-dir DIRECTORY makes a layout, and oci:DIRECTORY[:NAME] is one as a target";
-        if is_directory { error.advise("invalid_reference", hint) } else { error }
-    })
-}
-
 /// Whether a reference was written with a tag: a colon behind the last slash.
 fn has_tag(text: &str) -> bool {
     text.trim_start_matches("docker://").rsplit('/').next().is_some_and(|name| name.contains(':'))
@@ -131,7 +126,7 @@ pub(super) fn of_own_name(record: &Record, by_digest: bool) -> Result<Named, Cli
         let message = format!("{} names no registry to push to", shown(record));
         CliError::Misuse(
             message,
-            "give a target: docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME or oci-archive:FILE",
+            "give a target: docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME, dir:DIRECTORY or oci-archive:FILE",
         )
     })?;
     let reference = own.reference().clone();
@@ -176,14 +171,18 @@ impl Named {
 
     pub(super) fn open(&self, transport: &Transport) -> Result<Target, CliError> {
         match (transport.open(&self.location), &self.location) {
-            (Some((place, _)), Location::Registry(_) | Location::Layout(..) | Location::Archive(..)) => {
-                Ok(Target { place, names: self.tags.clone(), effort: self.effort })
-            }
+            (
+                Some((place, _)),
+                Location::Registry(_)
+                | Location::Layout(..)
+                | Location::Directory(..)
+                | Location::Archive(..),
+            ) => Ok(Target { place, names: self.tags.clone(), effort: self.effort }),
             _ => {
                 let message = format!("{} cannot be pushed to", self.location);
                 Err(CliError::Misuse(
                     message,
-                    "a target is docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME or oci-archive:FILE:NAME",
+                    "a target is docker://HOST/REPOSITORY:TAG, oci:DIRECTORY:NAME, dir:DIRECTORY or oci-archive:FILE:NAME",
                 ))
             }
         }

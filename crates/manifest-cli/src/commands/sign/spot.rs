@@ -29,7 +29,7 @@ impl Spot {
             Some((place, which)) => Ok((place, self.digest.map_or(which, Which::from))),
             None => Err(CliError::Misuse(
                 format!("{} cannot be read from", self.target),
-                "docker://…, oci:… and archives can",
+                "docker://…, oci:…, dir:… and archives can",
             )),
         }
     }
@@ -51,12 +51,13 @@ impl Spot {
     /// Its place, and which of the manifests there is meant.
     pub(in crate::commands) fn open(&self, transport: &Transport) -> Result<(Place, Which), CliError> {
         match (transport.open(&self.location), &self.location) {
-            (Some((place, which)), Location::Registry(_) | Location::Layout(..)) => {
-                Ok((place, self.digest.map_or(which, Which::from)))
-            }
+            (
+                Some((place, which)),
+                Location::Registry(_) | Location::Layout(..) | Location::Directory(..),
+            ) => Ok((place, self.digest.map_or(which, Which::from))),
             _ => Err(CliError::Misuse(
                 format!("{} cannot be signed", self.target),
-                "what is in a registry or an OCI layout can; manifest push LIST oci-archive:FILE --sign-key FILE writes a \
+                "what is in a registry, an OCI layout or a directory (dir:) can; manifest push LIST oci-archive:FILE --sign-key FILE writes a \
                  signed archive",
             )),
         }
