@@ -125,8 +125,9 @@ fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
         let mut interruptions = Interruptions::watch();
         match command {
             // It has something to clean up.
-            Command::Registry(verb) => verb.run(context, &mut interruptions).await,
-            command => interruptions.end(run_verb(command, context)).await,
+            Command::Registry(verb) => Box::pin(verb.run(context, &mut interruptions)).await,
+            // What verbs do is large, and stacks are small.
+            command => interruptions.end(Box::pin(run_verb(command, context))).await,
         }
     });
     if matches!(outcome, Err(CliError::Interrupted(_))) {
@@ -152,7 +153,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Attest(verb) => verb.run(context).await,
         Command::Push(verb) => Box::pin(verb.run(context)).await,
         Command::Publications(verb) => verb.run(context).await,
-        Command::Registry(verb) => verb.run(context, &mut Interruptions::watch()).await,
+        Command::Registry(verb) => Box::pin(verb.run(context, &mut Interruptions::watch())).await,
         Command::Export(verb) => verb.run(context).await,
         Command::Import(verb) => verb.run(context).await,
         Command::Ls(verb) => verb.run(context).await,
