@@ -116,7 +116,11 @@ impl ProbeRegistry {
             }
         }
         let probe = self.probe(context, &place, interruptions).await?;
-        interruptions.end(async { Ok(self.remember(context, &store, &probe).await) }).await?;
+        let remembering = async {
+            self.remember(context, &store, &probe).await;
+            Ok(())
+        };
+        interruptions.end(remembering).await?;
         print(context, &probe, false)
     }
 
