@@ -140,7 +140,9 @@ fn a_push_into_an_archive_that_was_killed_goes_on_or_back() {
     let push = format!("push app oci-archive:{}:1 docker://{}/app:1", file.display(), registry.address());
     cut(&cli, &registry, "/v2/app/manifests/1", &push);
     assert!(!file.exists());
+    assert!(cfg!(not(unix)) || !beside(&cli).is_empty());
     let resumed = cli.json("push --resume");
+    assert_eq!(beside(&cli), [""; 0]);
     assert_eq!(resumed["targets"][0]["target"], format!("oci-archive:{}:1", file.display()));
     assert_eq!(registry.tag("app", "1"), Some(digest));
     assert_eq!(
@@ -151,8 +153,12 @@ fn a_push_into_an_archive_that_was_killed_goes_on_or_back() {
     fs::remove_file(&file).unwrap();
     Image::new("linux/amd64").layer("old").push_to(&registry, "app", "1");
     cut(&cli, &registry, "/v2/app/manifests/1", &push);
+    let half = beside(&cli).into_iter().map(|name| at(&cli, &name)).collect::<Vec<_>>();
     cli.ok(&format!("export app --name 1 --oci-archive {}", file.display()));
+    assert_eq!(beside(&cli), [""; 0], "an export tidies up, too");
+    half.iter().for_each(|name| drop(fs::File::create(name).unwrap()));
     let aborted = cli.json("push --abort");
+    assert_eq!(beside(&cli), [""; 0]);
     assert!(aborted["tags"].as_array().unwrap().iter().all(|tag| tag["stays"].is_null()), "{aborted}");
     assert!(!file.exists());
     assert_eq!(registry.tag("app", "1"), Some(old));
@@ -173,4 +179,37 @@ fn a_resumed_push_keeps_an_archive_that_is_there_and_no_other_file() {
     let before = fs::read(&file).unwrap();
     cli.ok("push --resume");
     assert_eq!((fs::read(&file).unwrap() == before, registry.tag("app", "1")), (true, Some(digest)));
+}
+
+#[test]
+fn what_a_killed_push_has_half_made_is_removed_by_the_next_one_and_by_nobody_while_it_runs() {
+    let (cli, registry) = (Cli::new(), FakeRegistry::start());
+    app(&cli);
+    let image = Image::new("linux/amd64").layer("remote");
+    image.push_to(&registry, "app", "1");
+    let of_registry = format!("docker://{}/app:1", registry.address());
+    cli.ok(&format!("create remote {of_registry}"));
+    let file = at(&cli, "app.tar");
+    let push = format!("push remote oci-archive:{}", file.display());
+    let (blobs, killed_in) = (Method::Get, "/v2/app/blobs/*");
+    let rule = registry.on(blobs, killed_in).always().stall();
+    let start = || cli.workspace.start(env!("CARGO_BIN_EXE_manifest"), push.split_whitespace());
+    let killed = start();
+    while rule.hits() == 0 {
+        std::thread::yield_now();
+    }
+    let made = beside(&cli);
+    assert_eq!(made.len(), 1);
+    let other = at(&cli, "other.tar");
+    cli.ok(&format!("push app oci-archive:{}", other.display()));
+    cli.ok(&format!("push app oci-archive:{}", file.display()));
+    assert_eq!(beside(&cli), made, "somebody is at it");
+    drop(killed);
+    registry.clear_rules();
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(&other).unwrap();
+    cli.ok(&format!("push app oci-archive:{}", other.display()));
+    assert_eq!(beside(&cli), made, "that is another archive");
+    cli.ok(&push);
+    assert_eq!(beside(&cli), [""; 0]);
 }

@@ -335,3 +335,41 @@ fn a_later_round_goes_back_to_what_was_there_at_first() {
     assert_eq!((ran.code, refused.hits(), registry.tag("app", "1")), (Some(6), 1, Some(before)), "{ran:?}");
     assert!(denied.hits() <= 1);
 }
+
+#[test]
+fn a_target_that_need_not_succeed_fails_alone_when_somebody_else_has_its_tag() {
+    let (cli, one, two) = (Cli::new(), FakeRegistry::start(), FakeRegistry::start());
+    let digest = ours(&cli, &["linux/amd64"]);
+    // Whichever of the two tags is asked for first.
+    for (needed, other) in [(&one, &two), (&two, &one)] {
+        let theirs = format!("push app docker://{}/app:busy", other.address());
+        let rule = other.on(Method::Put, "/v2/app/manifests/busy").always().stall();
+        let running = cli.workspace.start(env!("CARGO_BIN_EXE_manifest"), theirs.split_whitespace());
+        while rule.hits() == 0 {
+            thread::yield_now();
+        }
+        let metadata = cli.workspace.path().join("metadata.json");
+        let words = format!(
+            "--lock-timeout 50ms push app docker://{}/app:1,2 --best-effort docker://{}/app:a,busy,c \
+             --metadata-file {}",
+            needed.address(),
+            other.address(),
+            metadata.display()
+        );
+        let ran = cli.run(&words);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let left_out = format!("warning: docker://{}/app:a,busy,c was left out", other.address());
+        assert!(ran.stderr.contains(&left_out), "{ran:?}");
+        assert_eq!((needed.tag("app", "1"), needed.tag("app", "2")), (Some(digest), Some(digest)));
+        assert_eq!((other.tag("app", "a"), other.tag("app", "c")), (None, None), "a tag moved all the same");
+        let report: Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
+        assert_eq!(report["targets"][0].get("failed"), None);
+        let failed = report["targets"][1]["failed"].as_str().unwrap();
+        assert!(failed.contains(&format!("app:busy is in use by process {}", running.id())), "{failed}");
+        drop(running);
+        other.clear_rules();
+        // Whoever needs it waits, and is told.
+        cli.ok(&words);
+        assert_eq!(other.tag("app", "busy"), Some(digest));
+    }
+}

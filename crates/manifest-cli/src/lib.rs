@@ -18,6 +18,7 @@ mod error;
 mod filter;
 mod gather;
 mod holders;
+mod interruption;
 mod keyfile;
 mod named;
 mod outputfile;

@@ -12,7 +12,8 @@ use crate::cli::{Cli, Command};
 use crate::commands;
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::error::{CliError, Signal};
+use crate::error::CliError;
+use crate::interruption::Interruptions;
 use crate::secrecy::no_core_dumps;
 use crate::ui::{Stream, Ui, Volume, json_line};
 
@@ -121,9 +122,12 @@ fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
     let outcome = runtime.block_on(async {
         outlive_file_size_limits();
-        tokio::select! {
-            outcome = run_verb(command, context) => outcome,
-            signal = interrupted() => Err(CliError::Interrupted(signal)),
+        let mut interruptions = Interruptions::watch();
+        match command {
+            // It has something to clean up.
+            Command::Registry(verb) => Box::pin(verb.run(context, &mut interruptions)).await,
+            // What verbs do is large, and stacks are small.
+            command => interruptions.end(Box::pin(run_verb(command, context))).await,
         }
     });
     if matches!(outcome, Err(CliError::Interrupted(_))) {
@@ -149,7 +153,7 @@ async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {
         Command::Attest(verb) => verb.run(context).await,
         Command::Push(verb) => Box::pin(verb.run(context)).await,
         Command::Publications(verb) => verb.run(context).await,
-        Command::Registry(verb) => verb.run(context).await,
+        Command::Registry(verb) => Box::pin(verb.run(context, &mut Interruptions::watch())).await,
         Command::Export(verb) => verb.run(context).await,
         Command::Import(verb) => verb.run(context).await,
         Command::Ls(verb) => verb.run(context).await,
@@ -187,26 +191,6 @@ fn outlive_file_size_limits() {
         // Once it is watched for it is never fatal again. Who cannot watch ends as before.
         drop(signal(SignalKind::from_raw(SIGXFSZ)));
     }
-}
-
-/// Waits for Ctrl-C or a request to end; never returns where signals cannot be watched.
-async fn interrupted() -> Signal {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        if let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) {
-            return tokio::select! {
-                _ = interrupt.recv() => Signal::Interrupt,
-                _ = terminate.recv() => Signal::Terminate,
-            };
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_ok() {
-        return Signal::Interrupt;
-    }
-    std::future::pending().await
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl<'a> Course<'a> {
         let mut lots: Vec<_> =
             targets.iter().map(|target| Lot::new(target, &self.options.expected)).collect();
         if self.is_single && lots.iter().all(|lot| lot.may_be_short(self)) {
-            self.door.shut_early(lots.iter().flat_map(Lot::names)).await?;
+            self.door.shut_early(&mut lots).await?;
         }
         try_join_all(lots.iter_mut().map(|lot| async {
             let done = lot.look(self, past).await;
@@ -142,7 +142,7 @@ impl<'a> Course<'a> {
             if let Some(journal) = self.journal {
                 journal.step(Phase::Tags, progress).await;
             }
-            self.door.shut(lots.iter().filter(|lot| lot.is_on()).flat_map(Lot::names)).await?;
+            self.door.shut(lots).await?;
             let looking = lots.iter_mut().filter(|lot| lot.is_on()).map(|lot| async {
                 let done = lot.recheck(self).await;
                 lot.settle(done)

@@ -147,7 +147,7 @@ impl Delivery<'_> {
             Last::Named(tag) => std::slice::from_ref(tag),
             Last::There | Last::Unnamed | Last::Unseen(_) => &[],
         };
-        course.door.shut(tags.iter().map(|tag| (place, tag.name.as_str()))).await?;
+        course.door.shut_at(place, tags.iter().map(|tag| tag.name.as_str())).await?;
         let mut now = None;
         for tag in tags {
             now = course.recheck(place, tag).await?;

@@ -1,6 +1,6 @@
 //! The door to the tags: one publication of a store at a time goes through it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use manifest_store::{Lease, StoreError};
@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 
 use crate::error::PublishError;
 use crate::journal::Journal;
-use crate::progress::Progress;
+use crate::lot::Lot;
+use crate::progress::{Progress, Step};
 use crate::tags::written;
 
 /// What keeps the other publications of the store away from the tags, from when they are read until they are set.
@@ -18,13 +19,21 @@ pub(crate) struct Door<'a> {
     progress: &'a dyn Progress,
     /// Whether it is no good to go on where the store keeps nobody away.
     is_needed: bool,
-    leases: Mutex<Option<Vec<Lease>>>,
+    kept: Mutex<Kept>,
     /// Whether it was shut before the tags were read first.
     is_early: AtomicBool,
     /// Whether a tag was set under a condition that its registry does not honour.
     is_unguarded: AtomicBool,
     /// Whether that was told in an earlier round.
     is_told: bool,
+}
+
+/// The tags from which others are kept away.
+#[derive(Debug, Default)]
+struct Kept {
+    leases: BTreeMap<String, Lease>,
+    /// Whether the store keeps nobody away, which was told.
+    is_vain: bool,
 }
 
 impl<'a> Door<'a> {
@@ -34,7 +43,7 @@ impl<'a> Door<'a> {
             journal,
             progress,
             is_needed,
-            leases: Mutex::default(),
+            kept: Mutex::default(),
             is_early: AtomicBool::new(false),
             is_unguarded: AtomicBool::new(false),
             is_told: false,
@@ -46,35 +55,62 @@ impl<'a> Door<'a> {
         Self { is_told, ..self }
     }
 
-    /// Keeps others away from tags of registries, unless they are kept away already; layouts look after themselves.
-    pub(crate) async fn shut<'t>(
-        &self,
-        tags: impl Iterator<Item = (&'t Place, &'t str)>,
-    ) -> Result<(), PublishError> {
-        let mut leases = self.leases.lock().await;
-        let Some(journal) = self.journal.filter(|_| leases.is_none()) else { return Ok(()) };
-        let tags = tags.filter(|(place, _)| place.registry_host().is_some());
-        let tags: BTreeSet<String> = tags.map(|(place, name)| written(place, name)).collect();
-        if tags.is_empty() {
-            return Ok(());
+    /// Keeps others away from the tags of these targets, all in an order that is the same for everybody, so that nobody waits
+    /// for somebody who waits for him. A target that need not succeed falls behind when one of its tags is not to be had.
+    pub(crate) async fn shut(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
+        let names = |(at, lot): (usize, &Lot<'_>)| {
+            lot.names().map(move |(place, name)| (written(place, name), at)).collect::<Vec<_>>()
+        };
+        let is_kept = |lot: &Lot<'_>| lot.is_on() && lot.target().place.registry_host().is_some();
+        let lots_kept = lots.iter().enumerate().filter(|(_, lot)| is_kept(lot));
+        let tags: BTreeSet<(String, usize)> = lots_kept.flat_map(names).collect();
+        for (tag, at) in tags {
+            let Some(lot) = lots.get_mut(at).filter(|lot| lot.is_on()) else { continue };
+            let Err(error) = self.keep(tag).await else { continue };
+            self.progress.step(&lot.target().place, Step::Failed(&error));
+            lot.settle(Err(error))?;
         }
-        *leases = Some(match journal.lease_tags(tags).await {
-            Err(error) if !self.is_needed && !matches!(error, StoreError::Busy(..)) => {
-                self.progress.not_alone(&error);
-                Vec::new()
-            }
-            taken => taken?,
-        });
         Ok(())
     }
 
     /// The same before the tags are read first.
-    pub(crate) async fn shut_early<'t>(
-        &self,
-        tags: impl Iterator<Item = (&'t Place, &'t str)>,
-    ) -> Result<(), PublishError> {
+    pub(crate) async fn shut_early(&self, lots: &mut [Lot<'_>]) -> Result<(), PublishError> {
         self.is_early.store(true, Ordering::Relaxed);
-        self.shut(tags).await
+        self.shut(lots).await
+    }
+
+    /// Keeps others away from these tags of one place.
+    pub(crate) async fn shut_at(
+        &self,
+        place: &Place,
+        names: impl Iterator<Item = &str>,
+    ) -> Result<(), PublishError> {
+        // Layouts look after themselves.
+        if place.registry_host().is_none() {
+            return Ok(());
+        }
+        for tag in names.map(|name| written(place, name)).collect::<BTreeSet<_>>() {
+            self.keep(tag).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps others away from a tag, unless they are kept away already.
+    async fn keep(&self, tag: String) -> Result<(), PublishError> {
+        let mut kept = self.kept.lock().await;
+        let Some(journal) = self.journal else { return Ok(()) };
+        if kept.is_vain || kept.leases.contains_key(&tag) {
+            return Ok(());
+        }
+        match journal.lease_tag(tag.clone()).await {
+            Ok(lease) => drop(kept.leases.insert(tag, lease)),
+            Err(error) if !self.is_needed && !matches!(error, StoreError::Busy(..)) => {
+                self.progress.not_alone(&error);
+                kept.is_vain = true;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// Whether nobody was let in since the tags were read first.
@@ -84,7 +120,7 @@ impl<'a> Door<'a> {
 
     /// Makes sure that nobody has taken a tag over.
     pub(crate) async fn confirm(&self) -> Result<(), PublishError> {
-        for lease in self.leases.lock().await.iter().flatten() {
+        for lease in self.kept.lock().await.leases.values() {
             lease.confirm().await?;
         }
         Ok(())
@@ -93,7 +129,7 @@ impl<'a> Door<'a> {
     /// Lets the others in.
     pub(crate) async fn open(&self) {
         self.is_early.store(false, Ordering::Relaxed);
-        for lease in self.leases.lock().await.take().into_iter().flatten() {
+        for lease in std::mem::take(&mut *self.kept.lock().await).leases.into_values() {
             lease.release().await;
         }
     }

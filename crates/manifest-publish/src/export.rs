@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use manifest_transport::archive::{Existing, pack};
+use manifest_transport::archive::{Existing, Workshop, pack};
 use manifest_transport::{Directory, Layout, Place, Transport, TransportError};
 use tempfile::TempDir;
 
@@ -113,7 +113,7 @@ pub async fn export(
             if existing == Existing::Refuse && file.symlink_metadata().is_ok() {
                 return Err(TransportError::Exists(file.clone()).into());
             }
-            let staged = Staged::beside(file)?;
+            let staged = Workshop::beside(file)?;
             let outcomes = write(&staged.layout()).await?;
             pack(&staged.layout(), file, existing).await?;
             Ok(outcomes)
@@ -212,11 +212,11 @@ fn check_directory(
     }
 }
 
-/// A layout that is being written beside the place where it, or the archive of it, will stand.
-pub(crate) struct Staged(TempDir);
+/// A layout that is being written beside the place where it will stand.
+struct Staged(TempDir);
 
 impl Staged {
-    pub(crate) fn beside(target: &Path) -> Result<Self, TransportError> {
+    fn beside(target: &Path) -> Result<Self, TransportError> {
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -226,7 +226,7 @@ impl Staged {
     }
 
     /// In it, so that its mode is that of any new directory.
-    pub(crate) fn layout(&self) -> PathBuf {
+    fn layout(&self) -> PathBuf {
         self.0.path().join("layout")
     }
 

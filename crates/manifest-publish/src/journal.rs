@@ -4,7 +4,6 @@ mod model;
 
 pub(crate) use model::text;
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use manifest_core::ListName;
@@ -161,9 +160,9 @@ impl Journal {
         self.state.lock().await.is_begun
     }
 
-    /// Keeps others away from tags.
-    pub(crate) async fn lease_tags(&self, tags: BTreeSet<String>) -> Result<Vec<Lease>, StoreError> {
-        self.publications.lease_tags(tags).await
+    /// Keeps others away from a tag.
+    pub(crate) async fn lease_tag(&self, tag: String) -> Result<Lease, StoreError> {
+        self.publications.lease_tag(tag).await
     }
 
     /// Writes down what is to be done, unless it is already.

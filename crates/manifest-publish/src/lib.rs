@@ -63,7 +63,7 @@ pub use journal::{Journal, Phase, Publication, PublishedTag, PublishedTarget, Wa
 pub use merge::Merged;
 pub use plan::{Action, BlobStep, ManifestStep, Plan};
 pub use pool::pool;
-pub use probe::{Ability, Answer, Probe, ProbeDepth, Suspect, Verdict, probe, suspects};
+pub use probe::{Ability, Answer, Probe, ProbeDepth, Probed, Suspect, Verdict, probe, suspects};
 pub use progress::{Progress, Step};
 pub use push::{
     Content, Effort, Expectations, Outcome, Planned, Published, PushOptions, TagMoved, Target, dry_run,

@@ -6,10 +6,8 @@ use std::io;
 use std::path::Path;
 
 use manifest_core::Digest;
-use manifest_transport::archive::{Existing, Packed};
+use manifest_transport::archive::{Existing, Packed, Workshop, tidy};
 use manifest_transport::{Archive, Directory, Layout, Place, TransportError};
-
-use crate::export::Staged;
 
 /// An archive or a directory on its way.
 #[derive(Debug, Default)]
@@ -59,8 +57,10 @@ pub(crate) fn look(archive: &Archive) -> Result<(), TransportError> {
     found.map_err(|error| TransportError::Io("write in", parent.to_owned(), error))
 }
 
-/// Whether the archive is there already, in a publication that goes on; refuses any other file.
+/// Whether the archive is there already, in a publication that goes on; refuses any other file. What was half made when it
+/// was cut off is removed.
 pub(crate) async fn look_again(archive: &Archive, list: Digest) -> Result<Parcel, TransportError> {
+    tidy(archive.path());
     if is_ours(archive, list).await {
         return Ok(Parcel::Shown);
     }
@@ -69,13 +69,13 @@ pub(crate) async fn look_again(archive: &Archive, list: Digest) -> Result<Parcel
 
 /// A layout that becomes an archive.
 pub(crate) struct Packing {
-    staged: Staged,
+    staged: Workshop,
     place: Place,
 }
 
 impl Packing {
     pub(crate) fn begin(archive: &Archive) -> Result<Self, TransportError> {
-        let staged = Staged::beside(archive.path())?;
+        let staged = Workshop::beside(archive.path())?;
         let place = Place::Layout(Layout::new(staged.layout()));
         Ok(Self { staged, place })
     }
@@ -110,12 +110,13 @@ impl Parcel {
     }
 }
 
-/// Removes an archive that means the list; why another one stays.
+/// Removes an archive that means the list, and what was half made; why another archive stays.
 pub(crate) async fn take_back(
     archive: &Archive,
     list: Digest,
 ) -> Result<Option<&'static str>, TransportError> {
     let path = archive.path();
+    tidy(path);
     if path.symlink_metadata().is_err() {
         return Ok(None);
     }

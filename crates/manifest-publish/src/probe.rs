@@ -4,10 +4,14 @@ mod suspect;
 mod trial;
 
 use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use manifest_transport::{Place, RemoteRepository, TransportError};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use self::trial::Trial;
 use crate::error::PublishError;
@@ -226,11 +230,31 @@ impl Probe {
     }
 }
 
+/// How a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "it was stopped or not")]
+pub enum Probed {
+    /// Everything was tried.
+    Done(Probe),
+    /// Somebody stopped it. What was written and may still be there: `tag …`, `manifest …` and `blob …`.
+    Stopped(Vec<String>),
+}
+
+/// How long a request that is under way when the probe is stopped may take: it may be carried out all the same, and what it
+/// brings is to be deleted, too.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
+
+/// How long a probe that is stopped may clean up.
+const CLEAN_UP: Duration = Duration::from_secs(5);
+
 /// Finds out what the registry of a repository can do.
 ///
 /// `prefix` is random and begins all tags that are set; tags that are there are not touched. What is written has the
 /// prefix in it, so that nobody else has the same content, and is deleted in the end, also after an error; what cannot
 /// be deleted is told ([`Probe::left`]).
+///
+/// When `stop` is ready nothing more is tried, and what was written is deleted within a few seconds; when it is ready a
+/// second time that ends at once.
 ///
 /// # Errors
 /// [`TransportError::ReadOnly`] for what is no repository; when the registry cannot be reached, or the first things that
@@ -240,23 +264,56 @@ pub async fn probe(
     depth: ProbeDepth,
     prefix: &str,
     now: Timestamp,
-) -> Result<Probe, PublishError> {
+    mut stop: impl AsyncFnMut(),
+) -> Result<Probed, PublishError> {
     let Place::Repository(remote) = place else {
         return Err(TransportError::ReadOnly(place.to_string()).into());
     };
     let host = place.registry_host().unwrap_or_default().to_owned();
-    let mut trial = Trial::new(place, remote, prefix);
-    match depth {
-        ProbeDepth::ReadOnly => trial.read().await?,
-        ProbeDepth::Whole => {
-            let tried = trial.write().await;
-            trial.clean_up().await;
-            tried?;
+    let is_stopped = AtomicBool::new(false);
+    let mut trial = Trial::new(place, remote, prefix, &is_stopped);
+    let (mut tried, mut stops) = (None, 0);
+    {
+        let mut trying = pin!(async {
+            match depth {
+                ProbeDepth::ReadOnly => trial.read().await,
+                ProbeDepth::Whole => trial.write().await,
+            }
+        });
+        tokio::select! {
+            done = &mut trying => tried = Some(done),
+            () = stop() => stops = 1,
         }
+        if stops == 1 {
+            is_stopped.store(true, Ordering::Relaxed);
+            tokio::select! {
+                _ = timeout(LAST_REQUEST, trying) => {}
+                () = stop() => stops = 2,
+            }
+        }
+    }
+    {
+        let mut cleaning = pin!(trial.clean_up());
+        if stops == 0 {
+            tokio::select! {
+                () = &mut cleaning => {}
+                () = stop() => stops = 1,
+            }
+        }
+        if stops == 1 {
+            tokio::select! {
+                _ = timeout(CLEAN_UP, cleaning) => {}
+                () = stop() => {}
+            }
+        }
+    }
+    match tried {
+        Some(tried) if stops == 0 => tried?,
+        _ => return Ok(Probed::Stopped(trial.not_deleted())),
     }
     let (repository, probed) = (place.to_string(), now);
     let (answers, least_piece, left) = trial.finish();
-    Ok(Probe { host, repository, probed, depth, answers, least_piece, left })
+    Ok(Probed::Done(Probe { host, repository, probed, depth, answers, least_piece, left }))
 }
 
 /// What a repository is asked by.

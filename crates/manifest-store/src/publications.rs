@@ -97,6 +97,16 @@ impl Publications {
             .await
     }
 
+    /// Keeps others away from a tag, as it is written with its repository. It is waited for no longer than the store may wait
+    /// for a lock. Who takes several does so in their order as texts, or waits for somebody who waits for him.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] with its holder; what disks and services refuse.
+    pub async fn lease_tag(&self, tag: String) -> Result<Lease, StoreError> {
+        let (subject, key) = (format!("the tag {tag}"), LockKey::Tag(tag));
+        Lease::take((&self.backend, &self.options), key, subject, Wait::AsLongAsAllowed).await
+    }
+
     /// Keeps others away from tags, each as it is written with its repository, in an order that is the same for everybody.
     /// They are waited for no longer than the store may wait for a lock.
     ///
@@ -105,8 +115,7 @@ impl Publications {
     pub async fn lease_tags(&self, tags: BTreeSet<String>) -> Result<Vec<Lease>, StoreError> {
         let mut leases = Vec::new();
         for tag in tags {
-            let (subject, key) = (format!("the tag {tag}"), LockKey::Tag(tag));
-            match Lease::take((&self.backend, &self.options), key, subject, Wait::AsLongAsAllowed).await {
+            match self.lease_tag(tag).await {
                 Ok(lease) => leases.push(lease),
                 Err(error) => {
                     for lease in leases {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use manifest_core::{Descriptor, Digest, MAX_MANIFEST_SIZE, MediaType};
 
+pub use self::beside::{Workshop, tidy};
 pub use self::error::ArchiveError;
 pub(crate) use self::file::{Links, open as open_file};
 use self::file::{Source, Span, Stop, blocking, read_error};
@@ -30,6 +31,7 @@ use crate::offer::{self, Offer};
 use crate::start::Start;
 use crate::stream::{Blob, verified};
 
+mod beside;
 mod docker;
 mod error;
 mod file;

@@ -3,14 +3,15 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use manifest_core::Repository;
-use manifest_publish::{Answer, Probe, ProbeDepth, probe};
+use manifest_publish::{Answer, Probe, ProbeDepth, Probed, probe};
 use manifest_store::Store;
-use manifest_transport::{Clock as _, Location, SystemClock};
+use manifest_transport::{Clock as _, Location, Place, SystemClock};
 use serde::Serialize;
 
 use crate::args::RegistryArgs;
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::{CliError, Signal, chain};
+use crate::interruption::Interruptions;
 use crate::probed;
 use crate::table::{clean, table};
 use crate::words::{ago, time};
@@ -35,7 +36,7 @@ enum Command {
 ///
 /// Some manifests and two blobs of a few hundred bytes are written, and three tags that begin with manifest-probe- and a
 /// random number. No tag that is there is touched. All of it is deleted in the end, as far as the registry deletes; what
-/// stays is told, and harms nobody. (What is interrupted deletes nothing.) Mounting is tried from the repository itself.
+/// stays is told, and harms nobody. So it is when the probe is interrupted; who interrupts it twice leaves it there. Mounting is tried from the repository itself.
 ///
 /// What was found out is remembered for the whole registry in the store, and explains why a push was refused.
 #[derive(Clone, Debug, Args)]
@@ -83,14 +84,18 @@ struct AbilityReport<'a> {
 }
 
 impl Registry {
-    pub(crate) async fn run(&self, context: &Context) -> Result<u8, CliError> {
+    pub(crate) async fn run(
+        &self,
+        context: &Context,
+        interruptions: &mut Interruptions,
+    ) -> Result<u8, CliError> {
         let Command::Probe(probe) = &self.command;
-        probe.run(context).await
+        probe.run(context, interruptions).await
     }
 }
 
 impl ProbeRegistry {
-    async fn run(&self, context: &Context) -> Result<u8, CliError> {
+    async fn run(&self, context: &Context, interruptions: &mut Interruptions) -> Result<u8, CliError> {
         let bare = self.repository.strip_prefix("docker://").unwrap_or(&self.repository);
         if bare.parse::<Repository>().is_err() {
             return Err(self.no_repository());
@@ -99,21 +104,54 @@ impl ProbeRegistry {
         let Location::Registry(reference) = &location else { return Err(self.no_repository()) };
         let transport = context.transport(&self.registry, &[&location])?;
         let place = transport.repository(&reference.repository());
-        let depth = if self.read_only { ProbeDepth::ReadOnly } else { ProbeDepth::Whole };
         let store = context.store()?;
         if !self.refresh {
-            let known = probed::find(&store, place.registry_host().unwrap_or_default()).await;
-            match known {
-                Ok(Some(known)) if known.depth == depth || self.read_only => {
+            let known = probed::find(&store, place.registry_host().unwrap_or_default());
+            match interruptions.end(async { Ok(known.await) }).await? {
+                Ok(Some(known)) if known.depth == self.depth() || self.read_only => {
                     return print(context, &known, true);
                 }
                 Ok(_) => {}
                 Err(error) => context.ui.note(format_args!("warning: {}", chain(&error))),
             }
         }
-        let probe = probe(&place, depth, &prefix(), Timestamp::now()).await?;
-        self.remember(context, &store, &probe).await;
+        let probe = self.probe(context, &place, interruptions).await?;
+        let remembering = async {
+            self.remember(context, &store, &probe).await;
+            Ok(())
+        };
+        interruptions.end(remembering).await?;
         print(context, &probe, false)
+    }
+
+    const fn depth(&self) -> ProbeDepth {
+        if self.read_only { ProbeDepth::ReadOnly } else { ProbeDepth::Whole }
+    }
+
+    /// Tries what there is to be tried. When that is interrupted it is cleaned up, and what may be left is told.
+    async fn probe(
+        &self,
+        context: &Context,
+        place: &Place,
+        interruptions: &mut Interruptions,
+    ) -> Result<Probe, CliError> {
+        let mut first = None;
+        let stop = async || {
+            let signal = interruptions.next().await;
+            if first.is_none() {
+                first = Some(signal);
+                context.ui.note(format_args!("interrupted; cleaning up (once more ends at once)"));
+            }
+        };
+        match probe(place, self.depth(), &prefix(), Timestamp::now(), stop).await? {
+            Probed::Done(probe) => Ok(probe),
+            Probed::Stopped(left) => {
+                for what in left {
+                    context.ui.note(format_args!("warning: not deleted from {place}: {what}"));
+                }
+                Err(CliError::Interrupted(first.unwrap_or(Signal::Interrupt)))
+            }
+        }
     }
 
     /// Keeps what was found out, unless more is known.

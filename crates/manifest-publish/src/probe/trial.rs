@@ -1,6 +1,7 @@
 //! Trying one thing after another.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use manifest_core::{Descriptor, Digest, MediaType, Tag};
@@ -45,13 +46,20 @@ pub(super) struct Trial<'a> {
     manifests: Vec<Digest>,
     blobs: Vec<Descriptor>,
     left: Vec<String>,
+    /// Whether nothing more is to be written.
+    is_stopped: &'a AtomicBool,
 }
 
 impl<'a> Trial<'a> {
-    pub(super) fn new(place: &'a Place, remote: &'a Remote, prefix: &'a str) -> Self {
+    pub(super) fn new(
+        place: &'a Place,
+        remote: &'a Remote,
+        prefix: &'a str,
+        is_stopped: &'a AtomicBool,
+    ) -> Self {
         let (answers, least_piece) = (BTreeMap::new(), None);
         let (tags, manifests, blobs, left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { place, remote, prefix, answers, least_piece, tags, manifests, blobs, left }
+        Self { place, remote, prefix, answers, least_piece, tags, manifests, blobs, left, is_stopped }
     }
 
     pub(super) fn finish(mut self) -> (Vec<Answer>, Option<u64>, Vec<String>) {
@@ -89,6 +97,7 @@ impl<'a> Trial<'a> {
         let config = Bytes::from(config.to_string());
         self.in_pieces(&described, layer).await?;
         let config_of = self::described(MediaType::OCI_CONFIG, &config);
+        self.go_on()?;
         self.blobs.push(config_of.clone());
         self.place.put_bytes(&config_of, Mounted::Refused, &config).await?;
         self.mount(&config_of, config).await?;
@@ -126,6 +135,7 @@ impl<'a> Trial<'a> {
         self.least_piece = pieced.least;
         self.say(Ability::Pieces, pieced.taken);
         if !pieced.taken {
+            self.go_on()?;
             self.place.put_bytes(blob, Mounted::Refused, &bytes).await?;
         }
         Ok(())
@@ -133,6 +143,7 @@ impl<'a> Trial<'a> {
 
     /// Mounts a blob from the repository itself: no other one is touched.
     async fn mount(&mut self, blob: &Descriptor, bytes: Bytes) -> Result<(), PublishError> {
+        self.go_on()?;
         let mounted = self.place.mount(blob, self.place).await?;
         self.say(Ability::Mount, mounted == Mounted::Done);
         if let session @ Mounted::Session(_) = mounted {
@@ -190,13 +201,15 @@ impl<'a> Trial<'a> {
             "annotations": { "probe": format!("{} moved", self.prefix) },
         });
         let other = Document::new(MediaType::OCI_INDEX, &other);
+        self.manifests.push(other.descriptor.digest);
+        let this = &*self;
         let put = async |document: &Document, expect: Expect| {
+            this.go_on()?;
             let guard = Guard { expect, before: None };
             let (media_type, bytes) = (&document.descriptor.media_type, document.bytes.clone());
-            self.place.put_named(name, media_type, bytes, &guard).await
+            this.place.put_named(name, media_type, bytes, &guard).await
         };
         put(image, Expect::Absent).await?;
-        self.manifests.push(other.descriptor.digest);
         let wrong = Expect::ETag(format!("\"{}\"", Digest::sha256(self.prefix.as_bytes())));
         let moved = put(&other, Expect::Any).await;
         let back = put(image, Expect::Any).await;
@@ -224,6 +237,7 @@ impl<'a> Trial<'a> {
             return Ok(());
         };
         let tags = [one, two];
+        self.go_on()?;
         self.tags.extend(tags.clone());
         let Document { bytes, descriptor: Descriptor { digest, media_type, .. } } = image;
         match self.place.put_tags(digest, media_type, bytes.clone(), &tags).await {
@@ -235,6 +249,7 @@ impl<'a> Trial<'a> {
 
     /// A tag with the prefix, unless there is one already.
     async fn own_tag(&self, name: &str) -> Result<Option<Tag>, PublishError> {
+        self.go_on()?;
         let text = format!("{}-{name}", self.prefix);
         let is_there = self.place.tag_state(&text).await?.is_some();
         Ok(text.parse().ok().filter(|_| !is_there))
@@ -242,8 +257,18 @@ impl<'a> Trial<'a> {
 
     async fn put(&mut self, document: &Document) -> Result<(), TransportError> {
         let Descriptor { digest, media_type, .. } = &document.descriptor;
+        self.go_on()?;
         self.manifests.push(*digest);
         self.place.put_manifest(digest, media_type, document.bytes.clone()).await
+    }
+
+    /// An error that ends everything when nothing more is to be written.
+    fn go_on(&self) -> Result<(), TransportError> {
+        if !self.is_stopped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let host = self.place.registry_host().unwrap_or_default().to_owned();
+        Err(TransportError::Unreachable { host, message: "the probe was stopped".to_owned() })
     }
 
     /// Whether a document is taken.
@@ -280,39 +305,51 @@ impl<'a> Trial<'a> {
 
     /// Deletes all that was written, and learns from that what can be deleted.
     pub(super) async fn clean_up(&mut self) {
-        for tag in std::mem::take(&mut self.tags) {
+        while let Some(tag) = self.tags.first().cloned() {
             let is_there = async || !matches!(self.place.tag_state(tag.as_str()).await, Ok(None));
             if is_there().await {
                 let deleted = self.place.delete_tag(tag.as_str()).await;
                 let stays = is_there().await;
                 self.deleted(Ability::DeleteTags, deleted, stays, format!("tag {tag}"));
             }
+            self.tags.remove(0);
         }
-        for digest in std::mem::take(&mut self.manifests).into_iter().rev() {
+        while let Some(digest) = self.manifests.last().copied() {
             let is_there = async || !matches!(self.place.has_manifest(&digest).await, Ok(false));
             if is_there().await {
                 let deleted = self.remote.delete_manifest(&digest).await;
                 let stays = is_there().await;
                 self.deleted(Ability::DeleteManifests, deleted, stays, format!("manifest {digest}"));
             }
+            self.manifests.pop();
         }
         // With their manifests tags may be gone, too.
         let mut left = Vec::new();
-        for what in std::mem::take(&mut self.left) {
+        for what in &self.left {
             let tag = what.strip_prefix("tag ");
             if !matches!(tag, Some(tag) if matches!(self.place.tag_state(tag).await, Ok(None))) {
-                left.push(what);
+                left.push(what.clone());
             }
         }
         self.left = left;
-        for blob in std::mem::take(&mut self.blobs) {
+        while let Some(blob) = self.blobs.first().cloned() {
             let is_there = async || !matches!(self.place.has_blob(&blob).await, Ok(false));
             if is_there().await {
                 let deleted = self.remote.delete_blob(&blob.digest).await;
                 let stays = is_there().await;
                 self.deleted(Ability::DeleteBlobs, deleted, stays, format!("blob {}", blob.digest));
             }
+            self.blobs.remove(0);
         }
+    }
+
+    /// What may have been written and is not known to be gone: what could not be deleted, and what [`Self::clean_up`] has not
+    /// come to.
+    pub(super) fn not_deleted(&self) -> Vec<String> {
+        let tags = self.tags.iter().map(|tag| format!("tag {tag}"));
+        let manifests = self.manifests.iter().rev().map(|digest| format!("manifest {digest}"));
+        let blobs = self.blobs.iter().map(|blob| format!("blob {}", blob.digest));
+        self.left.iter().cloned().chain(tags).chain(manifests).chain(blobs).collect()
     }
 
     /// Notes whether something was deleted; the first answer counts.

@@ -8,6 +8,7 @@ use manifest_core::{Algorithm, Digest, Hasher, MAX_MANIFEST_SIZE};
 use tar::{Builder, EntryType, Header};
 use tempfile::NamedTempFile;
 
+use super::beside;
 use super::error::ArchiveError;
 use super::file::{self, Links, PIECE, Stop};
 use crate::error::TransportError;
@@ -70,7 +71,7 @@ impl Packed {
         let path = target.clone();
         unblocked(&path, move |_| {
             keep(staged, &target, existing)?;
-            let synced = File::open(parent(&target)).and_then(|directory| directory.sync_all());
+            let synced = File::open(beside::parent(&target)).and_then(|directory| directory.sync_all());
             synced.map_err(|error| TransportError::Io("sync the directory of", target, error))
         })
         .await
@@ -91,13 +92,6 @@ async fn unblocked<T: Send + 'static>(
     })
 }
 
-fn parent(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 fn write(
     layout: &Path,
     target: &Path,
@@ -110,11 +104,7 @@ fn write(
     let documents = documents(layout)?;
     let blobs = blobs(layout)?;
     let error = |action| move |error| TransportError::Io(action, target.to_owned(), error);
-    let mut builder = tempfile::Builder::new();
-    // An archive is for everybody who may read it; the umask of the user has the last word.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let staged = builder.prefix(".tmp-").tempfile_in(parent(target)).map_err(error("create"))?;
+    let staged = beside::file(target).map_err(error("create"))?;
     let mut archive = Builder::new(BufWriter::with_capacity(PIECE, staged.as_file()));
     for (name, content) in &documents {
         append(&mut archive, EntryType::Regular, name, content.len() as u64, content.as_slice())
