@@ -9,7 +9,6 @@ use manifest_core::{Algorithm, DecodeError, Digest, JsonError, MediaType};
 
 use crate::archive::ArchiveError;
 use crate::auth::{CredentialError, RealmDoubt};
-use crate::ratio::Failing;
 
 /// Why content could not be read or written.
 ///
@@ -55,7 +54,7 @@ pub enum TransportError {
         message: String,
     },
     /// Every attempt failed.
-    #[error("{request} failed {attempts} times, with pauses of {s:.1} s{}: {last}", as_a_whole(.failing), s = .waited.as_secs_f64())]
+    #[error("{request} failed {attempts} times, with pauses of {s:.1} s: {last}", s = .waited.as_secs_f64())]
     Exhausted {
         /// What was asked.
         request: String,
@@ -65,8 +64,6 @@ pub enum TransportError {
         waited: Duration,
         /// What the last attempt met.
         last: String,
-        /// The host, when the request is not made again because too many of all requests to it have failed.
-        failing: Option<(String, Failing)>,
     },
     /// The server asks for a longer pause than the command may still wait.
     #[error("{host} asks to come back in {} s, which is more than this command may still wait", .after.as_secs())]
@@ -268,12 +265,6 @@ impl TransportError {
 
 fn purpose(repository: &str) -> String {
     if repository.is_empty() { String::new() } else { format!(" for {repository}") }
-}
-
-fn as_a_whole(failing: &Option<(String, Failing)>) -> String {
-    failing.as_ref().map_or_else(String::new, |(host, Failing { failed, sent })| {
-        format!(", and {host} fails as a whole ({failed} of {sent} requests)")
-    })
 }
 
 fn reason(message: &str) -> String {

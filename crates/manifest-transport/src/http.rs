@@ -15,7 +15,6 @@ use crate::clock::Clock;
 use crate::error::TransportError;
 use crate::observe::{Event, Observer};
 use crate::pace::Pace;
-use crate::ratio::{Failing, Ratio};
 use crate::retry::{Budget, Hint, NoMore, RetryPolicy, hint, may_pass};
 
 mod client;
@@ -143,11 +142,10 @@ struct Shared {
     warnings: Mutex<std::collections::BTreeSet<String>>,
 }
 
-/// What is known of one origin: how fast it may be asked, how often again, and how much at once.
+/// What is known of one origin: how fast it may be asked, and how much at once.
 #[derive(Debug)]
 struct Host {
     pace: Pace,
-    ratio: Ratio,
     permits: Arc<Semaphore>,
 }
 
@@ -202,7 +200,6 @@ impl Http {
     /// Sends a request once; whoever repeats it pauses before.
     pub(crate) async fn send_once(&self, request: &Request) -> Result<Attempt, TransportError> {
         let begun = self.clock().elapsed();
-        self.host(&request.url).ratio.sent();
         let setback = match self.follow(request).await {
             Ok(response) if !may_pass(response.status()) => {
                 self.host(&request.url).pace.good(self.clock().elapsed());
@@ -255,7 +252,6 @@ impl Http {
 
     /// Sends a body once, as it comes; the caller knows how to go on after a failure.
     pub(crate) async fn send_stream(&self, request: &Request, sent: Streamed) -> Result<Response, Failure> {
-        self.host(&request.url).ratio.sent();
         let (length, progress) = (sent.length, sent.progress.clone());
         let builder = self.builder(request)?.header(header::CONTENT_LENGTH, length).body(sent.body);
         // No timeout of an attempt runs meanwhile.
@@ -292,15 +288,7 @@ impl Http {
         hint: Hint,
         cause: String,
     ) -> Result<(), TransportError> {
-        let (clock, host) = (self.clock(), self.host(url));
-        host.ratio.failed();
-        if hint != Hint::None {
-            host.ratio.put_off();
-        } else if self.0.budget.allows(retry)
-            && let Err(failing) = host.ratio.retry()
-        {
-            return Err(self.exhausted_by(label, retry + 1, cause, Some((authority(url), failing))));
-        }
+        let clock = self.clock();
         let pause = match (self.0.budget.take(retry, hint, clock.chance()), hint) {
             (Ok(pause), _) => pause,
             (Err(NoMore::Budget(_)), Hint::After(after)) => {
@@ -314,31 +302,16 @@ impl Http {
             Event::Retry { request: label.to_owned(), host: authority(url), retry: retry + 1, pause, cause };
         self.observe(event);
         if hint != Hint::None {
-            host.pace.slow_down(clock.elapsed(), pause);
+            self.host(url).pace.slow_down(clock.elapsed(), pause);
         }
         clock.pause(pause).await;
         Ok(())
     }
 
-    /// What was repeated at the host of a URL has come on.
-    pub(crate) fn came_on(&self, url: &Url) {
-        self.host(url).ratio.came_on();
-    }
-
     /// The error of a request that is not made again.
     pub(crate) fn exhausted(&self, request: &str, attempts: u32, last: String) -> TransportError {
-        self.exhausted_by(request, attempts, last, None)
-    }
-
-    fn exhausted_by(
-        &self,
-        request: &str,
-        attempts: u32,
-        last: String,
-        failing: Option<(String, Failing)>,
-    ) -> TransportError {
         let waited = self.0.budget.waited();
-        TransportError::Exhausted { request: request.to_owned(), attempts, waited, last, failing }
+        TransportError::Exhausted { request: request.to_owned(), attempts, waited, last }
     }
 
     /// Sends a request once and follows where it leads.
@@ -422,10 +395,7 @@ impl Http {
     }
 
     fn host(&self, url: &Url) -> Arc<Host> {
-        let new = || {
-            let (pace, ratio) = (Pace::default(), Ratio::new(self.0.budget.retries()));
-            Arc::new(Host { pace, ratio, permits: Arc::new(Semaphore::new(self.0.jobs)) })
-        };
+        let new = || Arc::new(Host { pace: Pace::default(), permits: Arc::new(Semaphore::new(self.0.jobs)) });
         let Ok(mut hosts) = self.0.hosts.lock() else { return new() };
         Arc::clone(hosts.entry(authority(url)).or_insert_with(new))
     }

@@ -28,7 +28,6 @@ mod observe;
 mod offer;
 mod pace;
 mod place;
-mod ratio;
 mod reader;
 mod registry;
 mod retry;
@@ -55,7 +54,6 @@ pub use place::{
     Added, Addition, LookBack, Noted, Onto, Place, ReferrersAt, RemoteRepository, Stays, Tagged, Transport,
     Which,
 };
-pub use ratio::Failing;
 pub use reader::Reader;
 pub use registry::{Check, Deleted, Expect, Guard, Mounted, Opener, Pieced, TagState};
 pub use retry::RetryPolicy;

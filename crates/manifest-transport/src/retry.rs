@@ -77,16 +77,6 @@ impl Budget {
         Self { policy, waited: Mutex::new(Duration::ZERO) }
     }
 
-    /// How often one request may be repeated.
-    pub(crate) const fn retries(&self) -> u32 {
-        self.policy.retries
-    }
-
-    /// Whether a request that was repeated so often may be repeated once more.
-    pub(crate) const fn allows(&self, retry: u32) -> bool {
-        retry < self.policy.retries
-    }
-
     /// The time that pauses have taken so far.
     pub(crate) fn waited(&self) -> Duration {
         self.waited.lock().map_or(Duration::ZERO, |waited| *waited)
@@ -101,7 +91,7 @@ impl Budget {
 
     /// Takes the pause before retry number `retry` out of the budget.
     pub(crate) fn take(&self, retry: u32, hint: Hint, chance: f64) -> Result<Duration, NoMore> {
-        if !self.allows(retry) {
+        if retry >= self.policy.retries {
             return Err(NoMore::Attempts);
         }
         let pause = self.policy.pause(retry, hint, chance);

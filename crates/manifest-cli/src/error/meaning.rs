@@ -326,9 +326,6 @@ fn transport(error: &TransportError) -> Meaning {
         TransportError::Refused { .. }
         | TransportError::Protocol { .. }
         | TransportError::Untrusted { .. } => meaning("registry", 5),
-        TransportError::Exhausted { failing: Some(_), .. } => {
-            meaning("retries_exhausted", 5).hint("nobody is asked again and again who answers nobody; try later")
-        }
         TransportError::Exhausted { .. } => {
             meaning("retries_exhausted", 5).hint("--retry N tries more often")
         }

@@ -214,9 +214,6 @@ impl Upload<'_, '_> {
     /// Goes on where the registry says that the session is.
     fn go_on(&mut self, session: &mut Session, held: u64, loss: Loss, cause: String) -> Next {
         if session.has(held) {
-            if self.retry > 0 {
-                self.registry.http.came_on(&session.url);
-            }
             self.retry = 0;
             self.proofs = 1;
         }
