@@ -209,6 +209,7 @@ mod tests {
         std::process::exit(0);
     }
 
+    /// SEC-74.
     #[test]
     fn a_bug_in_any_thread_ends_the_program_with_its_exit_code() {
         let program = std::env::current_exe().unwrap();
