@@ -17,6 +17,8 @@ use crate::interruption::Interruptions;
 use crate::secrecy::no_core_dumps;
 use crate::ui::{Stream, Ui, Volume, json_line};
 
+/// What helps after a push that was interrupted.
+const CUT_OFF: &str = "manifest push --resume goes on with it, manifest push --abort takes it back; manifest publications shows it";
 /// The exit code of what should never happen.
 const BUG: u8 = 70;
 /// How long unfinished file work may go on after the command has ended; a commit takes a few milliseconds.
@@ -120,6 +122,7 @@ fn usage(error: &clap::Error, arguments: &[OsString], mut out: Stream, mut err: 
 fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
+    let is_push = matches!(command, Command::Push(_));
     let outcome = runtime.block_on(async {
         outlive_file_size_limits();
         let mut interruptions = Interruptions::watch();
@@ -135,7 +138,8 @@ fn in_runtime(command: Command, context: &Context) -> Result<u8, CliError> {
     } else {
         runtime.shutdown_background();
     }
-    outcome
+    let advised = |error: CliError| error.advise("interrupted", CUT_OFF).advise("terminated", CUT_OFF);
+    if is_push { outcome.map_err(advised) } else { outcome }
 }
 
 async fn run_verb(command: Command, context: &Context) -> Result<u8, CliError> {

@@ -3,8 +3,8 @@
 //! Here live the rules that hold for all of them: pauses and retries, redirects, what a server may send us
 //! to, limits on what is read, and timeouts on silence.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, header};
@@ -139,7 +139,7 @@ struct Shared {
     jobs: usize,
     clients: client::Clients,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
-    warnings: Mutex<std::collections::BTreeSet<String>>,
+    warnings: Mutex<BTreeSet<String>>,
 }
 
 /// What is known of one origin: how fast it may be asked, and how much at once.
@@ -383,14 +383,17 @@ impl Http {
             let text: String =
                 text.chars().filter(|c| !c.is_control() && *c != '"').take(MAX_WARNING).collect();
             let text = format!("{}: {text}", authority(url));
-            let new = self
-                .0
-                .warnings
-                .lock()
-                .is_ok_and(|mut told| told.len() < MAX_WARNINGS && told.insert(text.clone()));
-            if new {
-                self.observe(Event::Warning(text));
-            }
+            self.warn_once(text);
+        }
+    }
+
+    /// Tells a warning, unless it was told.
+    pub(crate) fn warn_once(&self, text: String) {
+        let new = |mut told: MutexGuard<'_, BTreeSet<String>>| {
+            told.len() < MAX_WARNINGS && told.insert(text.clone())
+        };
+        if self.0.warnings.lock().is_ok_and(new) {
+            self.observe(Event::Warning(text));
         }
     }
 

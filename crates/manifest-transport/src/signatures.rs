@@ -166,15 +166,28 @@ impl Signatures {
         }
     }
 
-    /// Removes all signatures of the manifest with this digest, also those that others add meanwhile; how many there were.
+    /// Removes the signatures of the manifest with this digest, also those that others add meanwhile, but those that
+    /// `stays` says are to stay; how many there were, and how many stay.
     ///
     /// # Errors
     /// [`TransportError::SignatureStore`] when nothing can be removed where signatures are kept.
-    pub async fn remove(&self, digest: &Digest) -> Result<usize, TransportError> {
+    pub async fn remove_but(
+        &self,
+        digest: &Digest,
+        stays: impl Fn(&[u8]) -> bool + Send + 'static,
+    ) -> Result<(usize, usize), TransportError> {
         match &self.0 {
-            Keeper::Repository(kept) => kept.remove(digest).await,
-            Keeper::Directory(directory) => image::remove(directory, digest).await,
+            Keeper::Repository(kept) => kept.remove_but(digest, stays).await,
+            Keeper::Directory(directory) => Ok((image::remove(directory, digest).await?, 0)),
         }
+    }
+
+    /// Whether this is the name of an image at the same path of another registry. The signatures of both lie in one
+    /// place where a lookaside store serves several registries, since the paths in it have no host.
+    pub fn are_beside_those_of(&self, name: &str) -> bool {
+        let Keeper::Repository(kept) = &self.0 else { return false };
+        let (own, other) = (kept.reference.repository(), name.parse::<Reference>());
+        other.is_ok_and(|other| other.path() == own.path() && other.repository() != own)
     }
 }
 
@@ -222,12 +235,24 @@ impl OfRepository {
             return self.registry.add_signature(&self.path, digest, signature).await;
         }
         let (root, name) = (self.writable("add")?, self.name(digest));
+        if !self.settings.signatures.is_said(&self.reference) {
+            self.http.warn_once(format!(
+                "the signatures of {} are kept in {} on this machine, where nobody else finds them; `lookaside` in registries.d \
+                 names another place",
+                self.reference.repository(),
+                root.display()
+            ));
+        }
         let signature = signature.to_owned();
         let series = Series::of_store(root.join(name));
         blocking(&root.clone(), move || directory::add(&root, &series, &signature)).await
     }
 
-    async fn remove(&self, digest: &Digest) -> Result<usize, TransportError> {
+    async fn remove_but(
+        &self,
+        digest: &Digest,
+        stays: impl Fn(&[u8]) -> bool + Send + 'static,
+    ) -> Result<(usize, usize), TransportError> {
         if self.registry.keeps_signatures().await? {
             return Err(TransportError::SignatureStore {
                 action: "remove",
@@ -235,8 +260,9 @@ impl OfRepository {
                 why: "its interface for signatures cannot remove any",
             });
         }
-        let directory = self.writable("remove")?.join(self.name(digest));
-        blocking(&directory.clone(), move || directory::remove(&Series::of_store(directory))).await
+        let root = self.writable("remove")?;
+        let series = Series::of_store(root.join(self.name(digest)));
+        blocking(&root.clone(), move || directory::remove_but(&root, &series, &stays)).await
     }
 
     /// The directory below which signatures are written.

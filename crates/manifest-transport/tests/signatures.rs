@@ -76,9 +76,30 @@ async fn a_directory_gives_back_what_was_added_and_keeps_nothing_twice() {
     assert_eq!(signatures.read(&Digest::sha256(b"another")).await.unwrap(), Vec::<Bytes>::new());
     assert_eq!(names(&root), ["signature-1", "signature-2"]);
     assert_eq!(warnings(&client), Vec::<String>::new());
-    assert_eq!(signatures.remove(&digest()).await.unwrap(), 2);
-    assert_eq!(signatures.remove(&digest()).await.unwrap(), 0);
+    assert_eq!(signatures.remove_but(&digest(), |_| false).await.unwrap(), (2, 0));
+    assert_eq!(signatures.remove_but(&digest(), |_| false).await.unwrap(), (0, 0));
     assert_eq!(names(&root), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_stays_when_others_are_removed_is_found_afterwards() {
+    let (root, registry, _client, signatures) = in_directory();
+    for signature in [b"ours", b"hers", b"mine", b"hiss"] {
+        signatures.add(&digest(), signature).await.unwrap();
+    }
+    let removed = signatures.remove_but(&digest(), |signature| signature.starts_with(b"h")).await.unwrap();
+    assert_eq!(removed, (2, 2));
+    assert_eq!(signatures.read(&digest()).await.unwrap(), ["hers", "hiss"]);
+    assert_eq!(names(&root), ["signature-1", "signature-2"]);
+    for (name, expected) in [
+        ("elsewhere.test/ns/app:1".to_owned(), true),
+        (format!("{}/ns/app:1", registry.address()), false),
+        (format!("{}/ns/app", registry.address()), false),
+        ("elsewhere.test/other:1".to_owned(), false),
+        ("no name".to_owned(), false),
+    ] {
+        assert_eq!(signatures.are_beside_those_of(&name), expected, "{name}");
+    }
 }
 
 fn names(root: &TempDir) -> Vec<String> {
@@ -137,7 +158,7 @@ async fn a_second_signature_without_a_first_is_none_and_there_is_a_hint() {
     assert_eq!(signatures.read(&digest()).await.unwrap(), Vec::<Bytes>::new());
     let told = warnings(&client);
     assert!(told.len() == 1 && told[0].contains("signature-2 and no signature-1"), "{told:?}");
-    assert_eq!(signatures.remove(&digest()).await.unwrap(), 1);
+    assert_eq!(signatures.remove_but(&digest(), |_| false).await.unwrap(), (1, 0));
     assert_eq!(names(&root), Vec::<String>::new());
 }
 
@@ -257,7 +278,7 @@ async fn a_registry_that_keeps_signatures_itself_goes_before_every_store() {
     signatures.add(&digest(), b"two").await.unwrap();
     assert_eq!(signatures.read(&digest()).await.unwrap(), ["one", "two"]);
     assert!(!below(&root).exists());
-    let failed = signatures.remove(&digest()).await;
+    let failed = signatures.remove_but(&digest(), |_| false).await;
     assert!(matches!(failed, Err(TransportError::SignatureStore { action: "remove", .. })), "{failed:?}");
 
     let requests = registry.requests();

@@ -49,7 +49,7 @@ Types of predicates, as cosign calls them; any other is given as a URI:
   link                              https://in-toto.io/Link/v1
   custom                            https://cosign.sigstore.dev/attestation/v1")]
 pub(crate) struct Attest {
-    /// What to describe: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, or a name or id in the store
+    /// What to describe: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, or a name or id in the store: wherever that was pushed to last
     image: String,
     /// What is said of it: a file with JSON, at most 6 MB; - is standard input
     #[arg(long, value_name = "FILE")]

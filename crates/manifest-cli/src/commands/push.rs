@@ -157,6 +157,9 @@ impl Push {
         let named = self.targets(&selector(list)?, &record)?;
         let locations: Vec<&Location> = named.iter().map(|named| &named.location).collect();
         let signing = self.sign.open(context)?;
+        if !signing.by.is_empty() && signing.identity.is_none() && named.iter().any(|to| to.tags.len() > 1) {
+            context.ui.note(format_args!("{ONE_NAME}"));
+        }
         let transport = context.transport(&self.registry, &locations)?;
         let targets: Vec<Target> =
             named.iter().map(|named| named.open(&transport)).collect::<Result<_, _>>()?;
@@ -212,7 +215,8 @@ impl Push {
         };
         taken_over(context, &merged);
         if !self.remove {
-            note(&store, record.id(), &shown(&record), &named, list.digest, context).await;
+            note(&store, record.id(), &shown(&record), reached(&named, &published), list.digest, context)
+                .await;
         }
         journal.finish(&published, &context.ui).await;
         let done = named.iter().zip(&targets).zip(&published);
@@ -274,6 +278,10 @@ impl Push {
     }
 }
 
+/// What a signature that names one of several tags means for who verifies another.
+const ONE_NAME: &str = "signatures name the first tag only; who verifies another asks for --identity repository, \
+    or sign with --sign-identity HOST/REPOSITORY";
+
 /// The name by which a list is given, in full, or else its first one.
 pub(crate) fn own_name(given: &Selector, record: &Record) -> Option<String> {
     let given = given.name().filter(|name| record.names().contains(name));
@@ -295,9 +303,14 @@ fn taken_over(context: &Context, merged: &[Merged]) {
     }
 }
 
+/// The targets that have the list: not those that were left out because they need not succeed.
+fn reached<T, E>(named: &[Named], published: &[Result<T, E>]) -> String {
+    let reached = named.iter().zip(published).filter(|(_, done)| done.is_ok());
+    reached.map(|(to, _)| to.to_string()).collect::<Vec<_>>().join(" ")
+}
+
 /// Keeps in the record where it was pushed to. The push is done, whatever becomes of this.
-async fn note(store: &Store, id: RecordId, title: &str, to: &[Named], list: Digest, context: &Context) {
-    let to = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+async fn note(store: &Store, id: RecordId, title: &str, to: String, list: Digest, context: &Context) {
     if let Err(error) = store.note_push(&id.into(), &to, list).await {
         context.ui.note(format_args!("warning: the push is not noted in {title}: {}", chain(&error)));
     }

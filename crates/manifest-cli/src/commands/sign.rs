@@ -32,7 +32,7 @@ Examples:
   manifest sign --sign-key cosign.key --signature-format bundle --platform linux/arm64 docker://registry.example.com/app:1.0
   manifest sign --remove-signatures docker://registry.example.com/app:1.0")]
 pub(crate) struct Sign {
-    /// What to sign: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, or a name or id in the store
+    /// What to sign: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, or a name or id in the store: wherever that was pushed to last
     image: String,
     /// Sign the image for this platform only, and not the list; may be repeated
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]

@@ -24,7 +24,7 @@ Examples:
   manifest signatures docker://registry.example.com/app:1.0
   manifest signatures app:1.0 --output json")]
 pub(crate) struct Signatures {
-    /// What to look at: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, an archive, or a name or id in the store
+    /// What to look at: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, an archive, or a name or id in the store: wherever that was pushed to last
     image: String,
     /// Look only at the images for this platform, and at the list; may be repeated
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]

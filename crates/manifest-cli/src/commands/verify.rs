@@ -43,7 +43,7 @@ Examples:
 With --key a signature of the list or image must name the tag that was asked for, or no tag at all (as cosign's do); one of what was
 asked for by its digest, or of a child, must be of the same repository. Bundles name nothing but a digest.")]
 pub(crate) struct Verify {
-    /// What to verify: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, an archive, or a name or id in the store
+    /// What to verify: docker://HOST/REPOSITORY[:TAG][@DIGEST], oci:DIRECTORY[:NAME], dir:DIRECTORY, an archive, or a name or id in the store: wherever that was pushed to last
     image: String,
     /// Accept the signatures of this key: an OpenPGP certificate or ring, or a public key in PEM; may be repeated
     #[arg(long, value_name = "FILE", required_unless_present = "policy", conflicts_with = "policy")]

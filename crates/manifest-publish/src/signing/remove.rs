@@ -1,6 +1,7 @@
 //! Taking signatures away.
 
 use manifest_core::{Digest, Tag};
+use manifest_sign::Claims;
 use manifest_transport::{Deleted, Place, ReferrersAt, Signatures};
 
 use super::FoundSignature;
@@ -14,6 +15,8 @@ use crate::tags::written;
 pub struct RemovedSignatures {
     /// How many tags, manifests and simple signatures are gone.
     pub removed: usize,
+    /// How many simple signatures name the same repository of another registry, and stay beside those that were removed.
+    pub others: usize,
     /// What the place does not delete.
     pub stays: Vec<String>,
 }
@@ -58,7 +61,14 @@ pub async fn remove_signatures(
     }
     let own = place.own_signatures();
     if let Some(simple) = simple.or(own.as_ref()) {
-        removed.removed += simple.remove(digest).await?;
+        let here = simple.clone();
+        let is_of_others = move |signature: &[u8]| {
+            let name = Claims::of_simple(signature).ok().and_then(|claims| claims.identity);
+            name.is_some_and(|name| here.are_beside_those_of(&name))
+        };
+        let (gone, others) = simple.remove_but(digest, is_of_others).await?;
+        removed.removed += gone;
+        removed.others += others;
     }
     Ok(removed)
 }

@@ -103,6 +103,12 @@ impl SignatureStores {
         self.narrowest(reference, |section| section.lookaside.as_ref()).or(self.fallback.as_ref())
     }
 
+    /// Whether a file says where signatures of an image are written; else it is a place that only this machine knows.
+    pub fn is_said(&self, reference: &Reference) -> bool {
+        let said = |section: &'_ Section| section.staging.is_some() || section.lookaside.is_some();
+        self.narrowest(reference, |section| said(section).then_some(section)).is_some()
+    }
+
     /// Where signatures of an image are written: staged for whoever publishes them, or where they are read.
     ///
     /// A narrow scope with a place to read goes before a wider one with a place to write, as in other programs.

@@ -134,23 +134,46 @@ pub(super) fn add(root: &Path, series: &Series, signature: &[u8]) -> Result<Kept
 
 /// Removes all signatures of an image, also those behind a gap, which would come back when it is filled.
 pub(super) fn remove(series: &Series) -> Result<usize, TransportError> {
+    remove_but(&series.directory, series, &|_| false).map(|(removed, _)| removed)
+}
+
+/// Removes the signatures of an image but those that stay, which move up where there is a gap before them. How many were
+/// removed, and how many stay. One that cannot be read is removed.
+pub(super) fn remove_but(
+    root: &Path,
+    series: &Series,
+    stays: &dyn Fn(&[u8]) -> bool,
+) -> Result<(usize, usize), TransportError> {
     let directory = &series.directory;
     let failed = |error| TransportError::Io("remove signatures in", directory.to_owned(), error);
     let numbers = match series.numbers() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
         numbers => numbers.map_err(failed)?,
     };
-    let mut removed = 0;
+    let (mut removed, mut left) = (0, Vec::new());
     // From the end, so that those that are still there have no gap before them.
     for number in numbers.into_iter().rev() {
+        if let Ok(Some(signature)) = series.read_one(number, MAX_SIGNATURE)
+            && stays(&signature)
+        {
+            left.push((number, signature));
+            continue;
+        }
         match std::fs::remove_file(series.path(number)) {
             Ok(()) => removed += 1,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
     }
+    for (number, signature) in left.iter().rev() {
+        let (Kept::Added(at) | Kept::Already(at)) = add(root, series, signature)?;
+        let path = series.path(*number);
+        if at != path.display().to_string() {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+    }
     sync(directory).map_err(failed)?;
-    Ok(removed)
+    Ok((removed, left.len()))
 }
 
 /// Makes the directory of an image. Links below the root are refused: what is written there would stand elsewhere.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::files::Files;
 use super::report::{Delivered, Report};
 use super::target::{Named, named};
-use super::{Push, note};
+use super::{Push, note, reached};
 use crate::context::{Context, selector};
 use crate::error::{CliError, chain};
 
@@ -58,7 +58,8 @@ impl Push {
             resume(&transport, (&publication, &targets), Some(&here), &options, &context.ui, &journal).await;
         let advice = "no further tag was moved; manifest push --abort takes back those that were, as far as nobody else has moved them";
         let published = resumed.map_err(|error| CliError::from(error).advise("moved", advice))?;
-        note(&store, publication.record, &publication.title(), &named, publication.digest, context).await;
+        let to = reached(&named, &published);
+        note(&store, publication.record, &publication.title(), to, publication.digest, context).await;
         journal.finish(&published, &context.ui).await;
         let done = named.iter().zip(&targets).zip(&published);
         let targets =

@@ -18,7 +18,8 @@ pub(crate) struct GateArgs {
     /// The only platforms that may be in the list
     #[arg(long, value_name = "PLATFORM,…", value_delimiter = ',')]
     allow: Vec<Platform>,
-    /// What the tags must mean now: a digest, absent or any; of one tag with TAG= before it
+    /// What the tags must mean now: a digest, absent or any; of one tag with TAG= before it. One that means the list already
+    /// is left as it is
     #[arg(long, value_name = "[TAG=]DIGEST|absent|any", value_parser = expected)]
     expect_current: Vec<(Option<String>, Expected)>,
     /// What to do when a tag means something else than expected, or than when the push began, or has platforms that the list

@@ -21,8 +21,15 @@ impl Sign {
         let mut done = Vec::new();
         for spot in spots {
             let one = self.remove_at(transport, spot).await?;
-            let count = one.removed.as_ref().map_or(0, |removed| removed.removed);
+            let (count, others) =
+                one.removed.as_ref().map_or((0, 0), |removed| (removed.removed, removed.others));
             context.ui.note(format_args!("{} removed from {}", counted(count, "signature"), spot.target));
+            if others > 0 {
+                let others = counted(others, "signature");
+                context
+                    .ui
+                    .note(format_args!("{others} beside them of the same path in other registries left"));
+            }
             done.push(one);
         }
         let report = Report::new(&done, &Signing::default());

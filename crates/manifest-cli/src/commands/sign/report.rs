@@ -73,6 +73,7 @@ impl Done {
         }
         let all = self.removed.get_or_insert_default();
         all.removed += removed.removed;
+        all.others += removed.others;
         all.stays.extend(removed.stays);
     }
 }
