@@ -185,7 +185,8 @@ fn an_interrupted_push_ends_within_a_second_and_leaves_the_store_as_it_was() {
         push.signal(signal);
         let asked = Instant::now();
         let ran = push.wait();
-        assert!(ran.fails(code).contains("interrupted"), "{ran:?}");
+        let told = ran.fails(code);
+        assert!(told.contains("interrupted") && told.contains("push --resume"), "{ran:?}");
         assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
         assert!(registry.tags("app").is_empty());
 

@@ -87,6 +87,8 @@ fn a_target_that_may_fail_is_told_of_and_the_others_are_done() {
     };
     assert_eq!(of("target_failed"), [format!("docker://{host}/closed")]);
     assert_eq!(of("target_done"), [format!("docker://{host}/app")]);
+    // It was not pushed there, so that nobody who asks for the list later on is sent there.
+    assert_eq!(cli.json("ls")["lists"][0]["pushed"]["target"], format!("docker://{host}/app:1"));
 }
 
 #[test]
