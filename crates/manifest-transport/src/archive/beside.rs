@@ -50,6 +50,15 @@ impl Workshop {
     }
 }
 
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        // A push that failed may have left a write to its thread, which puts something into what is being removed.
+        let is_filled = |error: io::Error| error.kind() == io::ErrorKind::DirectoryNotEmpty;
+        let path = self.directory.path();
+        let _done = (0..TRIES).any(|_| !fs::remove_dir_all(path).is_err_and(is_filled));
+    }
+}
+
 /// Makes a file beside the place of an archive, with the mode of any new file.
 pub(super) fn file(target: &Path) -> io::Result<NamedTempFile> {
     let prefix = prefix(target);
